@@ -1,0 +1,27 @@
+//! Media core of offhook: SDP, RTP, G.711, telephone-event, jitter buffer and playout.
+//!
+//! Everything here is a machine without IO: no socket, no task, no clock and no random source. The time is an
+//! argument ([`std::time::Instant`]), and so is every random value. Audio inside is 8 kHz mono, 16-bit linear
+//! (`i16`), unless a G.711 codeword can be passed through untouched.
+//!
+//! [`session::Session`] is the entry: one per call leg, fed with datagrams and ticked once per packet time.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod dtmf;
+pub mod jitter_buffer;
+pub mod playout;
+pub mod recording;
+pub mod resample;
+pub mod rtp;
+pub mod sdp;
+pub mod session;
+
+/// Samples in a millisecond at the one rate used inside: 8,000 Hz.
+pub const SAMPLES_PER_MS: usize = 8;
+/// Shortest packet time accepted and sent, in milliseconds.
+pub const MIN_PTIME_MS: u8 = 10;
+/// Longest packet time accepted and sent, in milliseconds.
+pub const MAX_PTIME_MS: u8 = 60;
+/// Samples in the longest packet: the size of every per-packet buffer.
+pub const MAX_FRAME_SAMPLES: usize = MAX_PTIME_MS as usize * SAMPLES_PER_MS;

@@ -1,0 +1,5 @@
+//! RTP and RTCP packets and the state of a stream (RFC 3550).
+
+pub mod packet;
+pub mod rtcp;
+pub mod session;

@@ -1,0 +1,362 @@
+//! The two halves of an RTP stream: what we know of the peer's packets, and the counters of our own.
+
+use std::time::Instant;
+
+use super::packet::{Header, Packet};
+use super::rtcp::ReportBlock;
+
+/// RFC 3550 Appendix A.1: a larger step forward means that the sender started anew.
+const MAX_DROPOUT: u16 = 3000;
+/// RFC 3550 Appendix A.1: a packet at most this far behind is late or a duplicate, not a restart.
+const MAX_MISORDER: u16 = 100;
+/// Where extended numbers start, so that packets from before the first one don't go below zero.
+const EXTENDED_ORIGIN: u64 = 1 << 32;
+
+/// Place of an accepted packet in its stream: numbers that don't wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Extended sequence number.
+    pub sequence: u64,
+    /// Extended timestamp, in samples.
+    pub timestamp: u64,
+    /// The stream began here: first packet, new SSRC, or a jump too large to be loss.
+    pub restarted: bool,
+}
+
+/// Reception state of one stream (RFC 3550 Appendix A.1, A.3, A.8).
+#[derive(Debug, Default)]
+pub struct Receiver {
+    stream: Option<Stream>,
+    /// First packet of what may be another stream: believed when the next in sequence follows.
+    newcomer: Option<(u32, u16)>,
+    epoch: Option<Instant>,
+    totals: Totals,
+}
+
+/// Counters over all streams of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Packets accepted.
+    pub received: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// Packets held back because they may be a restart or a second stream.
+    pub doubtful: u64,
+    /// Streams begun after the first (SSRC change or restart).
+    pub restarts: u32,
+    /// Packets lost in streams that ended; [`Receiver::lost`] adds the present one.
+    lost_before: u64,
+}
+
+#[derive(Debug)]
+struct Stream {
+    ssrc: u32,
+    base: u64,
+    highest: u64,
+    highest_timestamp: u64,
+    received: u64,
+    jitter: Jitter,
+    prior: (u64, u64),
+}
+
+/// RFC 3550 Appendix A.8, in sixteenths of a timestamp unit.
+#[derive(Debug, Default)]
+struct Jitter {
+    transit: Option<u32>,
+    sixteenths: u32,
+}
+
+impl Receiver {
+    /// Takes a packet of the trusted source; `timed` packets (audio, not events) also count for jitter.
+    ///
+    /// `None` means held back: a jump or a new SSRC is believed at its second packet in sequence (RFC 3550 A.1).
+    pub fn admit(&mut self, packet: &Packet<'_>, timed: bool, now: Instant) -> Option<Position> {
+        let arrival = self.arrival(now);
+        let position = match &mut self.stream {
+            None => self.begin(packet),
+            Some(stream) if stream.ssrc == packet.ssrc => match stream.place(packet) {
+                Some(position) => {
+                    self.totals.reordered += u64::from(position.sequence < stream.highest);
+                    stream.advance(position);
+                    position
+                }
+                None => self.consider(packet)?,
+            },
+            Some(_) => self.consider(packet)?,
+        };
+        self.totals.received += 1;
+        if let Some(stream) = &mut self.stream {
+            stream.received += 1;
+            if timed {
+                stream.jitter.observe(arrival, packet.timestamp);
+            }
+        }
+        Some(position)
+    }
+
+    /// The SSRC now listened to.
+    #[must_use]
+    pub fn ssrc(&self) -> Option<u32> {
+        self.stream.as_ref().map(|stream| stream.ssrc)
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Packets expected but never received, over the whole session (RFC 3550 A.3; duplicates can hide losses).
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.totals.lost_before + self.stream.as_ref().map_or(0, Stream::lost)
+    }
+
+    /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
+    #[must_use]
+    pub fn jitter_ms(&self) -> f32 {
+        let sixteenths = self.stream.as_ref().map_or(0, |stream| stream.jitter.sixteenths);
+        // 16 sixteenths × 8 samples a millisecond.
+        sixteenths as f32 / 128.0
+    }
+
+    /// The report block about the peer's stream for the next SR or RR; starts a new interval for the fraction lost.
+    pub fn report(&mut self) -> Option<ReportBlock> {
+        self.stream.as_mut().map(Stream::report)
+    }
+
+    /// The arrival time in timestamp units, from an arbitrary origin.
+    fn arrival(&mut self, now: Instant) -> u32 {
+        let epoch = *self.epoch.get_or_insert(now);
+        let micros = now.saturating_duration_since(epoch).as_micros();
+        // A transit time is only ever compared with the previous one: wrapping is harmless.
+        #[allow(clippy::cast_possible_truncation)]
+        let units = (micros * 8 / 1000) as u32;
+        units
+    }
+
+    fn consider(&mut self, packet: &Packet<'_>) -> Option<Position> {
+        if self.newcomer == Some((packet.ssrc, packet.sequence)) {
+            self.totals.restarts += 1;
+            self.totals.lost_before = self.lost();
+            return Some(self.begin(packet));
+        }
+        self.newcomer = Some((packet.ssrc, packet.sequence.wrapping_add(1)));
+        self.totals.doubtful += 1;
+        None
+    }
+
+    fn begin(&mut self, packet: &Packet<'_>) -> Position {
+        let sequence = EXTENDED_ORIGIN + u64::from(packet.sequence);
+        let timestamp = EXTENDED_ORIGIN + u64::from(packet.timestamp);
+        self.newcomer = None;
+        self.stream = Some(Stream {
+            ssrc: packet.ssrc,
+            base: sequence,
+            highest: sequence,
+            highest_timestamp: timestamp,
+            received: 0,
+            jitter: Jitter::default(),
+            prior: (0, 0),
+        });
+        Position { sequence, timestamp, restarted: true }
+    }
+}
+
+impl Stream {
+    /// Extends the packet's numbers around the highest seen; `None` if the sequence number is out of any reason.
+    fn place(&self, packet: &Packet<'_>) -> Option<Position> {
+        let [.., high, low] = self.highest.to_be_bytes();
+        let ahead = packet.sequence.wrapping_sub(u16::from_be_bytes([high, low]));
+        let behind = ahead.wrapping_neg();
+        let sequence = if ahead < MAX_DROPOUT {
+            self.highest + u64::from(ahead)
+        } else if behind <= MAX_MISORDER {
+            self.highest - u64::from(behind)
+        } else {
+            return None;
+        };
+        let [.., t0, t1, t2, t3] = self.highest_timestamp.to_be_bytes();
+        let step = packet.timestamp.wrapping_sub(u32::from_be_bytes([t0, t1, t2, t3])).cast_signed();
+        let timestamp = self.highest_timestamp.saturating_add_signed(i64::from(step));
+        Some(Position { sequence, timestamp, restarted: false })
+    }
+
+    fn advance(&mut self, position: Position) {
+        if position.sequence > self.highest {
+            self.highest = position.sequence;
+            self.highest_timestamp = position.timestamp;
+        }
+    }
+
+    fn expected(&self) -> u64 {
+        self.highest - self.base + 1
+    }
+
+    fn lost(&self) -> u64 {
+        self.expected().saturating_sub(self.received)
+    }
+
+    /// RFC 3550 §6.4.1 and A.3.
+    fn report(&mut self) -> ReportBlock {
+        let (expected, received) = (self.expected() - self.prior.0, self.received - self.prior.1);
+        self.prior = (self.expected(), self.received);
+        let lost = expected.saturating_sub(received);
+        let fraction_lost = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
+        let [.., h0, h1, h2, h3] = (self.highest - EXTENDED_ORIGIN).to_be_bytes();
+        ReportBlock {
+            ssrc: self.ssrc,
+            fraction_lost: u8::try_from(fraction_lost).unwrap_or(u8::MAX),
+            cumulative_lost: u32::try_from(self.lost()).unwrap_or(u32::MAX).min(0x7F_FFFF),
+            highest_sequence: u32::from_be_bytes([h0, h1, h2, h3]),
+            jitter: self.jitter.sixteenths >> 4,
+        }
+    }
+}
+
+impl Jitter {
+    fn observe(&mut self, arrival: u32, timestamp: u32) {
+        let transit = arrival.wrapping_sub(timestamp);
+        if let Some(previous) = self.transit.replace(transit) {
+            let difference = transit.wrapping_sub(previous).cast_signed().unsigned_abs();
+            // A jump of more than a second is a new time base, not jitter.
+            if difference <= 8_000 {
+                self.sixteenths = (self.sixteenths + difference).saturating_sub((self.sixteenths + 8) >> 4);
+            }
+        }
+    }
+}
+
+/// Numbering and counters of what we send.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    packets: u64,
+    octets: u64,
+}
+
+impl Sender {
+    /// Starts a stream; all three values must be random (RFC 3550 §5.1).
+    #[must_use]
+    pub const fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Self { ssrc, sequence, timestamp, packets: 0, octets: 0 }
+    }
+
+    /// The timestamp of the frame that is due.
+    #[must_use]
+    pub const fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// Our SSRC.
+    #[must_use]
+    pub const fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Packets and payload bytes sent.
+    #[must_use]
+    pub const fn sent(&self) -> (u64, u64) {
+        (self.packets, self.octets)
+    }
+
+    /// The header of the next packet; takes its sequence number.
+    pub fn header(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: usize) -> Header {
+        let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.packets += 1;
+        self.octets += payload as u64;
+        header
+    }
+
+    /// Moves the clock by samples, sent or not.
+    pub fn advance(&mut self, samples: u32) {
+        self.timestamp = self.timestamp.wrapping_add(samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    struct Peer {
+        receiver: Receiver,
+        start: Instant,
+    }
+
+    impl Peer {
+        #[allow(clippy::disallowed_methods, reason = "an arbitrary origin for a test's own clock")]
+        fn new() -> Self {
+            Self { receiver: Receiver::default(), start: Instant::now() }
+        }
+
+        fn packet(&mut self, ssrc: u32, sequence: u16, timestamp: u32, at_ms: u64) -> Option<Position> {
+            let bytes = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc }.to_bytes();
+            let packet = Packet::parse(&bytes).unwrap();
+            self.receiver.admit(&packet, true, self.start + Duration::from_millis(at_ms))
+        }
+    }
+
+    #[test]
+    fn sequence_and_timestamp_run_on_over_their_wrap() {
+        let mut peer = Peer::new();
+        let first = peer.packet(1, 65535, u32::MAX - 79, 0).unwrap();
+        let second = peer.packet(1, 0, 80, 20).unwrap();
+        assert_eq!(second.sequence, first.sequence + 1);
+        assert_eq!(second.timestamp, first.timestamp + 160);
+        assert!(first.restarted && !second.restarted);
+    }
+
+    #[test]
+    fn loss_is_expected_minus_received_and_reordering_heals_it() {
+        let mut peer = Peer::new();
+        for (at, sequence) in [0u16, 1, 3, 4, 2, 6].into_iter().enumerate() {
+            peer.packet(1, sequence, u32::from(sequence) * 160, at as u64 * 20).unwrap();
+        }
+        assert_eq!(peer.receiver.lost(), 1);
+        assert_eq!(peer.receiver.totals().reordered, 1);
+        let report = peer.receiver.report().unwrap();
+        assert_eq!((report.cumulative_lost, report.fraction_lost), (1, 36));
+    }
+
+    #[test]
+    fn a_new_ssrc_is_believed_at_its_second_packet() {
+        let mut peer = Peer::new();
+        peer.packet(1, 10, 0, 0).unwrap();
+        assert_eq!(peer.packet(2, 500, 99, 20), None);
+        assert!(peer.packet(1, 11, 160, 20).is_some(), "one stray packet doesn't disturb the stream");
+        let taken = peer.packet(2, 501, 259, 40).unwrap();
+        assert!(taken.restarted);
+        assert_eq!(peer.receiver.ssrc(), Some(2));
+    }
+
+    #[test]
+    fn a_jump_in_sequence_is_a_restart_only_when_it_goes_on() {
+        let mut peer = Peer::new();
+        peer.packet(1, 10, 0, 0).unwrap();
+        assert_eq!(peer.packet(1, 30_000, 0, 20), None);
+        assert_eq!(peer.packet(1, 11, 160, 20).unwrap().restarted, false);
+        assert_eq!(peer.packet(1, 40_000, 0, 40), None);
+        assert!(peer.packet(1, 40_001, 160, 60).unwrap().restarted);
+        assert_eq!(peer.receiver.lost(), 0, "a restart isn't thirty thousand lost packets");
+    }
+
+    #[test]
+    fn jitter_follows_appendix_a8() {
+        let mut peer = Peer::new();
+        // Arrivals alternate 10 ms early and late around 20 ms: |D| is 10 ms = 80 units each time.
+        let mut sixteenths = 0u32;
+        for n in 0..200u16 {
+            let at = u64::from(n) * 20 + if n % 2 == 0 { 0 } else { 10 };
+            peer.packet(1, n, u32::from(n) * 160, at).unwrap();
+            if n > 0 {
+                sixteenths = sixteenths + 80 - ((sixteenths + 8) >> 4);
+            }
+        }
+        assert_eq!(peer.receiver.report().unwrap().jitter, sixteenths >> 4);
+        assert!((peer.receiver.jitter_ms() - 10.0).abs() < 0.2);
+    }
+}

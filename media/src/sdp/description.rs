@@ -1,0 +1,186 @@
+//! Reading the other side's description, leniently where equipment is known to be sloppy.
+
+use std::net::{IpAddr, SocketAddr};
+
+use sdp_types::{Attribute, Connection, Media, Session};
+use smallvec::SmallVec;
+
+use super::{Direction, MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, SdpError};
+use crate::codec::Codec;
+use crate::{MAX_PTIME_MS, MIN_PTIME_MS};
+
+/// The one event list that we ask for: the sixteen keys (RFC 4733 §3.2).
+pub(super) const EVENTS: &str = "0-15";
+const TELEPHONE_EVENT: &str = "telephone-event";
+const CLOCK_HZ: u32 = 8_000;
+const DEFAULT_PTIME_MS: u8 = 20;
+
+/// An audio line that could carry a call.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// RTP address; unspecified when held in the manner of RFC 2543.
+    pub remote: SocketAddr,
+    pub rtcp: Option<SocketAddr>,
+    /// Our codecs among the formats, in the line's order.
+    pub codecs: SmallVec<[(Codec, u8); 4]>,
+    pub telephone_event: Option<u8>,
+    pub ptime_ms: u8,
+    /// Direction from the peer's side, `c=0.0.0.0` taken into account.
+    pub direction: Direction,
+}
+
+/// Parses a description within the limits.
+///
+/// Only the lines that matter to a call are given to the parser: a carrier's odd `b=` or `o=` line can't lose one.
+pub(super) fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(SdpError::TooLarge);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let mut kept = String::with_capacity(text.len());
+    let (mut lines, mut media) = (0, 0);
+    for line in text.split(['\r', '\n', '\0']).map(str::trim_ascii).filter(|line| !line.is_empty()) {
+        lines += 1;
+        media += usize::from(line.starts_with("m="));
+        if lines > MAX_LINES || line.len() > MAX_LINE_BYTES || media > MAX_MEDIA {
+            return Err(SdpError::TooLarge);
+        }
+        keep(line, &mut kept);
+    }
+    Session::parse(kept.as_bytes()).map_err(|error| SdpError::Malformed(error.to_string()))
+}
+
+fn keep(line: &str, kept: &mut String) {
+    if line.starts_with("m=") {
+        // Runs of blanks would be empty fields to the parser.
+        for (index, word) in line.split_ascii_whitespace().enumerate() {
+            kept.push_str(if index == 0 { "" } else { " " });
+            kept.push_str(word);
+        }
+    } else if ["v=", "c=", "a="].iter().any(|kind| line.starts_with(kind)) {
+        kept.push_str(line);
+    } else {
+        return;
+    }
+    kept.push_str("\r\n");
+}
+
+/// Reads an `m=` line.
+///
+/// # Errors
+/// Why it can't carry the call: not audio or port 0, unknown transport, no unicast address of the `local` family.
+pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<Stream, SdpError> {
+    if !media.media.eq_ignore_ascii_case("audio") || media.port == 0 {
+        return Err(SdpError::NoAudio);
+    }
+    // RFC 4585's profile is a superset: feedback is optional, so plain RTP answers it.
+    if !["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.proto.eq_ignore_ascii_case(known)) {
+        return Err(SdpError::UnsupportedTransport);
+    }
+    let connection = media.connections.first().or(session.connection.as_ref()).ok_or(SdpError::NoAudio)?;
+    let address = unicast(connection).filter(|address| address.is_ipv4() == local.is_ipv4()).ok_or(SdpError::NoAudio)?;
+    let remote = SocketAddr::new(address, media.port);
+    let said = direction(session, media);
+    // RFC 2543 §B.5, RFC 3264 §8.4: an unspecified address asks for silence.
+    let direction = if address.is_unspecified() { said.and(Direction::SendOnly) } else { said };
+    Ok(Stream {
+        remote,
+        rtcp: rtcp(media, remote),
+        codecs: codecs(media),
+        telephone_event: formats(media).find(|(_, format)| format.is(TELEPHONE_EVENT)).map(|(number, _)| number),
+        ptime_ms: ptime(session, media),
+        direction,
+    })
+}
+
+/// Whether two lines are in force the same way: used to find our line in an answer.
+pub(super) fn is_audio(media: &Media) -> bool {
+    media.media.eq_ignore_ascii_case("audio")
+}
+
+fn unicast(connection: &Connection) -> Option<IpAddr> {
+    let address = connection.try_address().ok()?.ip;
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    (!address.is_multicast() && !broadcast).then_some(address)
+}
+
+/// The media level overrides the session level (RFC 8866 §6.7); sendrecv without either.
+fn direction(session: &Session, media: &Media) -> Direction {
+    let last = |attributes: &[Attribute]| {
+        attributes.iter().rev().find_map(|attribute| Direction::from_attribute(attribute.attribute.trim()))
+    };
+    last(&media.attributes).or_else(|| last(&session.attributes)).unwrap_or(Direction::SendRecv)
+}
+
+/// RFC 3605, else the next higher port.
+fn rtcp(media: &Media, remote: SocketAddr) -> Option<SocketAddr> {
+    let Some(value) = media.get_first_attribute_value("rtcp").flatten() else {
+        return remote.port().checked_add(1).map(|port| SocketAddr::new(remote.ip(), port));
+    };
+    let mut words = value.split_ascii_whitespace();
+    let port = words.next()?.parse::<u16>().ok().filter(|port| *port != 0)?;
+    let address = words.nth(2).and_then(|word| word.parse().ok()).unwrap_or(remote.ip());
+    Some(SocketAddr::new(address, port))
+}
+
+struct Format<'a> {
+    name: &'a str,
+    clock: u32,
+}
+
+impl Format<'_> {
+    fn is(&self, name: &str) -> bool {
+        self.clock == CLOCK_HZ && self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// The formats of the line in its order, with their names: by `rtpmap`, or by RFC 3551 §6 without one.
+fn formats(media: &Media) -> impl Iterator<Item = (u8, Format<'_>)> {
+    media.fmt.split_ascii_whitespace().filter_map(move |word| {
+        let number = word.parse::<u8>().ok().filter(|number| *number < 128)?;
+        let mapped = media.get_attribute_values("rtpmap").flatten().find_map(|value| rtpmap(value, number));
+        let format = mapped.or_else(|| {
+            let codec = Codec::from_static_payload_type(number)?;
+            Some(Format { name: codec.encoding_name(), clock: CLOCK_HZ })
+        });
+        format.map(|format| (number, format))
+    })
+}
+
+/// `<payload type> <encoding name>/<clock rate>[/<channels>]`, only if it is about `number` and mono.
+fn rtpmap(value: &str, number: u8) -> Option<Format<'_>> {
+    let (mapped, encoding) = value.trim().split_once([' ', '\t'])?;
+    if mapped.parse() != Ok(number) {
+        return None;
+    }
+    let mut parts = encoding.trim().split('/');
+    let (name, clock) = (parts.next()?, parts.next()?.trim().parse().ok()?);
+    let mono = parts.next().is_none_or(|channels| channels.trim() == "1");
+    Some(Format { name, clock: if mono { clock } else { 0 } })
+}
+
+fn codecs(media: &Media) -> SmallVec<[(Codec, u8); 4]> {
+    let mut found = SmallVec::<[(Codec, u8); 4]>::new();
+    for (number, format) in formats(media) {
+        let codec = Codec::from_encoding_name(format.name).filter(|_| format.clock == CLOCK_HZ);
+        if let Some(codec) = codec.filter(|codec| found.iter().all(|(known, _)| known != codec)) {
+            found.push((codec, number));
+        }
+    }
+    found
+}
+
+/// The packet time to send with: the peer's `ptime` if we can make it, within its `maxptime`, else 20 ms.
+fn ptime(session: &Session, media: &Media) -> u8 {
+    let value = |name: &str| {
+        let own = media.get_first_attribute_value(name).flatten();
+        let value = own.or_else(|| session.get_first_attribute_value(name).flatten())?;
+        // "20.0" and "20 " exist.
+        value.trim().split('.').next()?.parse::<u32>().ok()
+    };
+    let range = u32::from(MIN_PTIME_MS)..=u32::from(MAX_PTIME_MS);
+    let asked = value("ptime").filter(|ms| ms % 10 == 0 && range.contains(ms)).unwrap_or(u32::from(DEFAULT_PTIME_MS));
+    let most = value("maxptime").filter(|ms| *ms >= u32::from(MIN_PTIME_MS)).unwrap_or(u32::from(MAX_PTIME_MS));
+    let chosen = asked.min(most - most % 10);
+    u8::try_from(chosen).unwrap_or(DEFAULT_PTIME_MS)
+}

@@ -1,0 +1,96 @@
+//! Our own offers (delayed offer, outgoing calls, a re-INVITE without a body) and the answers to them.
+
+use bytes::Bytes;
+
+use super::description;
+use super::write::{self, Audio, Line};
+use super::{LocalMedia, Negotiated, Origin, PayloadTypes, SdpError};
+use crate::codec::Codec;
+
+/// An offer, and what to remember with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The body to send.
+    pub sdp: Bytes,
+    /// To be put into [`LocalMedia::origin`] before the answer is accepted.
+    pub origin: Origin,
+}
+
+/// Builds an offer. If something was agreed before, its lines stay in place (RFC 3264 §8): refused ones refused,
+/// payload type numbers as they were (§8.3.2).
+///
+/// # Errors
+/// [`SdpError::Malformed`] if `local.origin.last` isn't one of our descriptions.
+pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
+    let before = local.origin.last.as_deref().map(description::parse).transpose()?;
+    let medias = before.as_ref().map_or(&[][..], |session| &session.medias);
+    let live = medias.iter().position(|media| media.port != 0);
+    let agreed = match (&before, live.and_then(|index| medias.get(index))) {
+        (Some(session), Some(media)) => Some((media.proto.as_str(), description::stream(session, media, local.address)?)),
+        _ => None,
+    };
+    let number = |codec: Codec| {
+        let earlier = agreed.as_ref().and_then(|(_, stream)| stream.codecs.iter().find(|(known, _)| *known == codec));
+        earlier.map_or(codec.static_payload_type(), |(_, number)| *number)
+    };
+    let codecs: Vec<_> = local.codecs.iter().map(|codec| (*codec, number(*codec))).collect();
+    let telephone_event = agreed.as_ref().and_then(|(_, stream)| stream.telephone_event);
+    let audio = || {
+        Line::Audio(Audio {
+            proto: agreed.as_ref().map_or("RTP/AVP", |(proto, _)| proto),
+            codecs: &codecs,
+            telephone_event: Some(telephone_event.unwrap_or(local.telephone_event)),
+            ptime_ms: local.ptime_ms,
+            direction: local.direction,
+        })
+    };
+    let mut lines: Vec<_> = medias
+        .iter()
+        .enumerate()
+        .map(|(index, media)| if Some(index) == live { audio() } else { Line::Refused(media) })
+        .collect();
+    if live.is_none() {
+        lines.push(audio());
+    }
+    let (sdp, origin) = write::write(local, &lines);
+    Ok(Offer { sdp, origin })
+}
+
+/// Takes the answer to the offer in `local.origin.last`. The first codec that the answer lists is the one to send.
+///
+/// # Errors
+/// [`SdpError::NoAudio`] if the answer refuses our line, [`SdpError::AnswerMismatch`] if it doesn't fit the offer.
+pub fn accept_answer(answer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpError> {
+    let sdp = local.origin.last.clone().ok_or(SdpError::AnswerMismatch)?;
+    let offered = description::parse(&sdp)?;
+    let answered = description::parse(answer)?;
+    let index = offered.medias.iter().position(|media| media.port != 0).ok_or(SdpError::AnswerMismatch)?;
+    let ours = offered.medias.get(index).ok_or(SdpError::AnswerMismatch)?;
+    let theirs = answered.medias.get(index).filter(|media| description::is_audio(media));
+    let theirs = theirs.ok_or(SdpError::AnswerMismatch)?;
+    let ours = description::stream(&offered, ours, local.address)?;
+    let theirs = description::stream(&answered, theirs, local.address)?;
+    let offered_as = |codec: Codec| ours.codecs.iter().find(|(known, _)| *known == codec).map(|(_, number)| *number);
+    let (codec, payload_type) = theirs
+        .codecs
+        .iter()
+        .find_map(|(codec, send)| offered_as(*codec).map(|receive| (*codec, PayloadTypes { send: *send, receive })))
+        .ok_or(SdpError::NoCommonCodec)?;
+    let telephone_event =
+        theirs.telephone_event.zip(ours.telephone_event).map(|(send, receive)| PayloadTypes { send, receive });
+    Ok(Negotiated {
+        sdp,
+        origin: local.origin.clone(),
+        codec,
+        payload_type,
+        telephone_event,
+        ptime_ms: theirs.ptime_ms,
+        remote: theirs.remote,
+        remote_rtcp: theirs.rtcp,
+        direction: theirs.direction.reversed().and(local.direction),
+        held: !theirs.direction.receives(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What a session is told, and what it tells.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::source::SourcePolicy;
+use crate::codec::Codec;
+use crate::dtmf::Digit;
+use crate::jitter_buffer::{self, JitterStats};
+use crate::playout::UtteranceId;
+use crate::sdp::{Direction, Negotiated, PayloadTypes};
+
+/// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement {
+    /// The codec to send. Both laws of G.711 are understood when received.
+    pub codec: Codec,
+    /// Its payload types.
+    pub payload_type: PayloadTypes,
+    /// Payload types of telephone-event, if agreed.
+    pub telephone_event: Option<PayloadTypes>,
+    /// Packet time of what we send, in milliseconds; rounded down to a multiple of 10 within 10–60.
+    pub ptime_ms: u8,
+    /// RTP address of the peer's SDP.
+    pub remote: SocketAddr,
+    /// Direction from our side.
+    pub direction: Direction,
+    /// Whether the peer has put us on hold.
+    pub held: bool,
+}
+
+impl From<&Negotiated> for Agreement {
+    fn from(negotiated: &Negotiated) -> Self {
+        Self {
+            codec: negotiated.codec,
+            payload_type: negotiated.payload_type,
+            telephone_event: negotiated.telephone_event,
+            ptime_ms: negotiated.ptime_ms,
+            remote: negotiated.remote,
+            direction: negotiated.direction,
+            held: negotiated.held,
+        }
+    }
+}
+
+/// What a session starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// What SDP agreed.
+    pub agreement: Agreement,
+    /// Where media may come from.
+    pub source: SourcePolicy,
+    /// The address that the peer's signalling comes from: stands in for a private or unspecified address in SDP.
+    pub signalling: Option<IpAddr>,
+    /// Delay of the jitter buffer in milliseconds, 20–200.
+    pub jitter_ms: u16,
+    /// Our SSRC; random (RFC 3550 §5.1).
+    pub ssrc: u32,
+    /// Our first sequence number; random.
+    pub sequence: u16,
+    /// Our first timestamp; random.
+    pub timestamp: u32,
+}
+
+impl SessionConfig {
+    /// Defaults around an agreement: policy `address`, 60 ms of jitter buffer.
+    #[must_use]
+    pub fn new(agreement: Agreement, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Self {
+            agreement,
+            source: SourcePolicy::default(),
+            signalling: None,
+            jitter_ms: jitter_buffer::TARGET_MS,
+            ssrc,
+            sequence,
+            timestamp,
+        }
+    }
+}
+
+/// Something that the call should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// The first packet of the peer was accepted; its source is locked.
+    FirstPacket {
+        /// Where it came from.
+        source: SocketAddr,
+    },
+    /// A key was pressed and released.
+    Digit {
+        /// The key.
+        digit: Digit,
+        /// How long it was held, in milliseconds, as the sender says.
+        duration_ms: u32,
+    },
+    /// The last sample of an utterance was sent.
+    Drained {
+        /// The utterance.
+        utterance: UtteranceId,
+        /// Audio sent of it, in milliseconds.
+        sent_ms: u64,
+    },
+    /// An utterance was cut.
+    Cleared {
+        /// The utterance.
+        utterance: UtteranceId,
+        /// Audio sent of it, fade included, in milliseconds.
+        sent_ms: u64,
+        /// Audio queued and dropped, in milliseconds.
+        unsent_ms: u64,
+    },
+    /// No packet of the peer for too long. Told once; [`MediaEvent::Resumed`] follows if media comes back.
+    Timeout {
+        /// Nothing ever came, as opposed to: it stopped.
+        first_media: bool,
+        /// How long nothing came, in milliseconds.
+        silent_ms: u64,
+    },
+    /// Packets of the peer came again after a timeout.
+    Resumed,
+}
+
+/// Counters of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SessionStats {
+    /// RTP packets accepted.
+    pub received: u64,
+    /// Packets lost on the way, over all streams of the session.
+    pub lost: u64,
+    /// Packets that arrived after a later one.
+    pub reordered: u64,
+    /// SSRC changes and restarts of the peer's stream.
+    pub restarts: u32,
+    /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
+    pub jitter_ms: f32,
+    /// The jitter buffer's counters.
+    pub buffer: JitterStats,
+    /// Datagrams from sources that may not speak.
+    pub injected: u64,
+    /// Packets of a source that was not stable yet, or of a second stream of the peer: not used.
+    pub unproven: u64,
+    /// Datagrams that aren't RTP.
+    pub malformed: u64,
+    /// Packets with a payload type that was not agreed.
+    pub unknown_payload: u64,
+    /// RTCP packets on the RTP port.
+    pub rtcp: u64,
+    /// Comfort-noise packets (payload type 13).
+    pub comfort_noise: u64,
+    /// RTP packets handed out for sending.
+    pub sent: u64,
+    /// Payload bytes handed out for sending.
+    pub sent_octets: u64,
+    /// Frames of our own timeline that were skipped because `tick` came too late.
+    pub skipped_frames: u64,
+    /// Events dropped because nobody read them.
+    pub events_dropped: u64,
+}

@@ -1,0 +1,85 @@
+//! Dialogs (RFC 3261 §12): identity, route set, sequence numbers and what they stand at.
+
+pub mod id;
+pub mod route_set;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::id::DialogId;
+use self::route_set::RouteSet;
+use crate::endpoint::ReplyPath;
+use crate::endpoint::flow::Flow;
+use crate::endpoint::timers::Timers;
+use crate::message::{Method, Uri};
+use crate::random::Key;
+
+/// Where a dialog stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The INVITE has no final response yet; the key is that of its server transaction.
+    Early(Key),
+    /// A 2xx has gone out.
+    Established,
+    /// Our BYE is out.
+    Closing,
+    /// Over. The dialog stays known until its owner forgets it.
+    Closed,
+}
+
+/// A 2xx to INVITE that waits for its ACK (§13.3.1.4).
+#[derive(Debug)]
+pub(crate) struct Unacknowledged {
+    pub cseq: u32,
+    pub response: Bytes,
+    pub interval: Duration,
+    pub path: ReplyPath,
+}
+
+/// A re-INVITE or UPDATE that waits for the owner's answer.
+#[derive(Debug)]
+pub(crate) struct PendingOffer {
+    pub transaction: Key,
+    pub method: Method,
+}
+
+/// A REFER that we sent and the subscription that it made (RFC 3515 §2.4.4).
+#[derive(Debug)]
+pub(crate) struct ReferSubscription {
+    /// The CSeq of the REFER, which is the `id` of its NOTIFYs.
+    pub cseq: u32,
+}
+
+/// One call leg as the far end knows it.
+#[derive(Debug)]
+pub(crate) struct Dialog {
+    pub call_id: Bytes,
+    pub local_tag: String,
+    /// `From` of our requests, tag included.
+    pub local: Bytes,
+    /// `To` of our requests, tag included where there is one.
+    pub remote: Bytes,
+    pub local_cseq: u32,
+    pub remote_cseq: u32,
+    pub remote_target: Uri,
+    pub route_set: RouteSet,
+    pub flow: Flow,
+    pub phase: Phase,
+    pub unacknowledged: Option<Unacknowledged>,
+    pub pending_offer: Option<PendingOffer>,
+    pub refer: Option<ReferSubscription>,
+    /// A BYE was asked for before the ACK came (§15: not before the ACK).
+    pub bye_wanted: Option<Bytes>,
+    /// The owner has let go; the dialog disappears as soon as it is over.
+    pub forgotten: bool,
+    pub timers: Timers,
+}
+
+impl Dialog {
+    /// The next sequence number of ours (§12.2.1.1).
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq = self.local_cseq.wrapping_add(1) & 0x7fff_ffff;
+        self.local_cseq
+    }
+}

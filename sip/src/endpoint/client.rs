@@ -1,0 +1,266 @@
+//! Client transactions with the requests that they carry.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::event::{ClientId, Event, InviteId, ReferProgress, Ticket, Transmit};
+use super::flow::{ConnectionId, Flow, Target, Transport};
+use super::timers::{Owner, Timers};
+use super::{Endpoint, shrink};
+use crate::dialog::DialogId;
+use crate::message::{Method, Request, Response, StatusCode};
+use crate::random::Key;
+use crate::transaction::client_invite::ClientInvite;
+use crate::transaction::client_non_invite::ClientNonInvite;
+use crate::transaction::key;
+use crate::transaction::timer::Timer;
+use crate::transaction::{Action, Actions, Class};
+
+/// For whom a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum User {
+    /// The owner of the endpoint, outside any dialog.
+    Owner(ClientId),
+    /// A call of ours.
+    Invite(InviteId),
+    /// The cancelling of a call of ours; its INVITE tells how it ends.
+    Cancel,
+    /// A dialog that ends.
+    Bye(DialogId),
+    /// A dialog that hands its caller over.
+    Refer(DialogId),
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestPath {
+    pub transport: Transport,
+    pub target: Target,
+    pub connection: Option<ConnectionId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Machine {
+    Invite(ClientInvite),
+    NonInvite(ClientNonInvite),
+}
+
+impl RequestPath {
+    /// The address, unless it is still a name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.target {
+            Target::Address(address) => Some(address),
+            Target::Name { .. } => None,
+        }
+    }
+}
+
+/// One request of ours.
+#[derive(Debug)]
+pub(crate) struct ClientTransaction {
+    machine: Machine,
+    request: Request,
+    path: RequestPath,
+    user: User,
+    timers: Timers,
+}
+
+impl Endpoint {
+    /// Sends a request whose top `Via` has `branch`.
+    pub(crate) fn open_client(
+        &mut self,
+        branch: &str,
+        request: Request,
+        path: RequestPath,
+        user: User,
+        now: Instant,
+    ) {
+        let key = key::client(&self.keyer, branch.as_bytes(), request.method());
+        let reliable = path.transport.is_reliable();
+        let settings = self.config.timers;
+        let (machine, actions) = if *request.method() == Method::Invite {
+            let (machine, actions) = ClientInvite::start(&settings, reliable);
+            (Machine::Invite(machine), actions)
+        } else {
+            let (machine, actions) = ClientNonInvite::start(&settings, reliable);
+            (Machine::NonInvite(machine), actions)
+        };
+        let timers = Timers::default();
+        self.clients.insert(key, ClientTransaction { machine, request, path, user, timers });
+        self.apply_client(key, actions, None, now);
+    }
+
+    /// A response came.
+    pub(crate) fn receive_response(&mut self, flow: Flow, response: Response, now: Instant) {
+        let settings = self.config.timers;
+        let Ok(key) = key::of_response(&self.keyer, &response) else {
+            self.counters.unreadable += 1;
+            return;
+        };
+        let Some(client) = self.clients.get_mut(&key) else {
+            self.counters.stray_responses += 1;
+            return;
+        };
+        let class = Class::of(response.status());
+        let reliable = client.path.transport.is_reliable();
+        let mut actions = Actions::new();
+        client.machine = match client.machine {
+            Machine::Invite(m) => Machine::Invite(m.on_response(class, &settings, reliable, &mut actions)),
+            Machine::NonInvite(m) => {
+                Machine::NonInvite(m.on_response(class, &settings, reliable, &mut actions))
+            }
+        };
+        self.apply_client(key, actions, Some((flow, response)), now);
+    }
+
+    pub(crate) fn client_timer(&mut self, key: Key, timer: Timer, serial: u64, now: Instant) {
+        let settings = self.config.timers;
+        let Some(client) = self.clients.get_mut(&key) else { return };
+        if !client.timers.fire(timer, serial) {
+            return;
+        }
+        let mut actions = Actions::new();
+        client.machine = match client.machine {
+            Machine::Invite(m) => Machine::Invite(m.on_timer(timer, &mut actions)),
+            Machine::NonInvite(m) => Machine::NonInvite(m.on_timer(timer, &settings, &mut actions)),
+        };
+        self.apply_client(key, actions, None, now);
+    }
+
+    /// The transport gave up (§8.1.3.1).
+    pub(crate) fn client_undeliverable(&mut self, key: Key) {
+        if let Some(client) = self.clients.remove(&key) {
+            self.client_failed(client.user);
+        }
+    }
+
+    fn apply_client(
+        &mut self,
+        key: Key,
+        actions: Actions,
+        response: Option<(Flow, Response)>,
+        now: Instant,
+    ) {
+        for action in actions {
+            let Some(client) = self.clients.get_mut(&key) else { return };
+            match action {
+                Action::Send => {
+                    let transmit = Transmit {
+                        transport: client.path.transport,
+                        target: client.path.target.clone(),
+                        connection: client.path.connection,
+                        bytes: client.request.as_bytes().clone(),
+                        ticket: Some(Ticket(key)),
+                    };
+                    self.transmit(transmit);
+                }
+                Action::Start(timer, after) => {
+                    self.timers.start(&mut client.timers, Owner::Client(key), timer, now + after);
+                }
+                Action::Stop(timer) => client.timers.stop(timer),
+                Action::Deliver => {
+                    let user = client.user;
+                    if let Some((flow, response)) = response.clone() {
+                        self.client_answered(user, flow, response, now);
+                    }
+                }
+                Action::TimedOut => {
+                    let user = client.user;
+                    self.client_failed(user);
+                }
+                Action::Destroy => {
+                    if let Some(client) = self.clients.remove(&key)
+                        && let User::Invite(invite) = client.user
+                    {
+                        self.remove_outgoing(invite);
+                    }
+                    shrink(&mut self.clients);
+                }
+                Action::Acknowledge => {
+                    if let (User::Invite(invite), Some((_, response))) = (client.user, &response)
+                        && let Some((ack, path)) = self.acknowledge_refusal(invite, response)
+                    {
+                        self.send_ack(&ack, &path);
+                    }
+                }
+            }
+        }
+    }
+
+    fn client_answered(&mut self, user: User, flow: Flow, response: Response, now: Instant) {
+        let status = response.status();
+        match user {
+            User::Owner(client) => self.emit(Event::Response { client, response }),
+            User::Invite(invite) => self.invite_answered(invite, response, flow, now),
+            User::Cancel => {}
+            _ if status.is_provisional() => {}
+            User::Bye(dialog) => self.dialog_closed(dialog),
+            User::Refer(dialog) => self.refer_answered(dialog, status),
+        }
+    }
+
+    fn client_failed(&mut self, user: User) {
+        match user {
+            User::Owner(client) => self.emit(Event::NoResponse { client }),
+            User::Invite(invite) => self.invite_failed(invite),
+            User::Cancel => {}
+            User::Bye(dialog) => self.dialog_closed(dialog),
+            User::Refer(dialog) => {
+                if let Some(dialog) = self.dialogs.get_mut(&dialog) {
+                    dialog.refer = None;
+                }
+                self.emit(Event::Refer { dialog, progress: ReferProgress::Unanswered });
+            }
+        }
+    }
+
+    fn refer_answered(&mut self, id: DialogId, status: StatusCode) {
+        if !status.is_success()
+            && let Some(dialog) = self.dialogs.get_mut(&id)
+        {
+            dialog.refer = None;
+        }
+        self.emit(Event::Refer { dialog: id, progress: ReferProgress::Answered(status) });
+    }
+
+    /// A branch for a new request (§8.1.1.7).
+    pub(crate) fn new_branch(&mut self) -> String {
+        format!("z9hG4bK{}", self.tokens.next_token())
+    }
+
+    /// The value of `Via` for a request of ours; `rport` always (RFC 3581 §3).
+    pub(crate) fn via(&self, transport: Transport, local: SocketAddr, branch: &str) -> String {
+        format!("SIP/2.0/{} {};rport;branch={branch}", transport.via_name(), self.sent_by(local))
+    }
+
+    /// What stands for us in `Via` and `Contact`.
+    pub(crate) fn sent_by(&self, local: SocketAddr) -> String {
+        match &self.config.advertised {
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            Some((host, None)) => format!("{host}:{}", local.port()),
+            None => local.to_string(),
+        }
+    }
+
+    /// The value of `Contact` of ours (§8.1.1.8).
+    pub(crate) fn contact(&self, transport: Transport, local: SocketAddr) -> String {
+        match transport {
+            Transport::Udp => format!("<sip:{}>", self.sent_by(local)),
+            Transport::Tcp => format!("<sip:{};transport=tcp>", self.sent_by(local)),
+        }
+    }
+
+    /// Whether a request is a method that makes no dialog here.
+    pub(crate) fn methods_allowed() -> &'static [Method] {
+        &[
+            Method::Invite,
+            Method::Ack,
+            Method::Cancel,
+            Method::Bye,
+            Method::Options,
+            Method::Info,
+            Method::Update,
+            Method::Notify,
+        ]
+    }
+}

@@ -1,0 +1,59 @@
+//! What the endpoint is told once.
+
+use std::time::Duration;
+
+use crate::transaction::timer::Settings;
+
+/// Settings of an endpoint.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// T1, T2 and T4.
+    pub timers: Settings,
+    /// The value of `Server` and `User-Agent`.
+    pub product: String,
+    /// Host (and port) that stand in `Via` and `Contact` instead of the socket's own, behind a
+    /// NAT. IPv6 addresses in brackets.
+    pub advertised: Option<(String, Option<u16>)>,
+    /// Most server transactions at a time; a new request over that gets `503`.
+    pub max_transactions: usize,
+    /// Most dialogs at a time, those that end included; a new INVITE over that gets `503`.
+    pub max_dialogs: usize,
+    /// `Retry-After` of a `503`, in whole seconds.
+    pub retry_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timers: Settings::default(),
+            product: concat!("offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+            advertised: None,
+            max_transactions: 500_000,
+            max_dialogs: 100_000,
+            retry_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What has been counted since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages that came, good or bad.
+    pub received: u64,
+    /// Messages sent, repetitions included.
+    pub sent: u64,
+    /// Messages that couldn't be read and got no answer.
+    pub unreadable: u64,
+    /// Requests that broke a rule and were answered 4xx or 505 for it.
+    pub malformed: u64,
+    /// Repeated requests absorbed or answered again.
+    pub retransmissions: u64,
+    /// Responses that belong to no transaction of ours.
+    pub stray_responses: u64,
+    /// Requests for dialogs that don't exist.
+    pub stray_requests: u64,
+    /// Requests turned away because of load or shutdown.
+    pub shed: u64,
+    /// INVITEs that were passed to the owner.
+    pub invites: u64,
+}

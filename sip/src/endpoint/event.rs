@@ -1,0 +1,214 @@
+//! What goes into the endpoint and what comes out of it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::flow::{ConnectionId, Flow, Target, Transport};
+use crate::dialog::DialogId;
+use crate::message::{HeaderName, Method, Request, Response, StatusCode, Uri};
+use crate::random::Key;
+
+/// What happens to the endpoint from outside.
+#[derive(Debug)]
+pub enum Input {
+    /// One message came: a datagram, or one framed from a stream.
+    Received {
+        /// How it came.
+        flow: Flow,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// A [`Transmit`] with this ticket can't be delivered (§8.1.3.1: treat as 503).
+    Undeliverable(Ticket),
+    /// The time given by [`super::Endpoint::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What the endpoint wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this.
+    Transmit(Transmit),
+    /// Know this.
+    Event(Event),
+}
+
+/// Names the client transaction of a [`Transmit`], so that its failure can be reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(pub(crate) Key);
+
+/// A message on its way out.
+#[derive(Debug, Clone)]
+pub struct Transmit {
+    /// The transport.
+    pub transport: Transport,
+    /// Whom it is for.
+    pub target: Target,
+    /// The connection to use while it is open; else one to `target` is made.
+    pub connection: Option<ConnectionId>,
+    /// The whole message.
+    pub bytes: Bytes,
+    /// Set on requests.
+    pub ticket: Option<Ticket>,
+}
+
+/// An out-of-dialog request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub(crate) u64);
+
+/// A request outside any dialog, such as REGISTER or OPTIONS. `Via`, `Max-Forwards`,
+/// `User-Agent` and `Content-Length` are added; everything else is the sender's.
+#[derive(Debug, Clone)]
+pub struct OutsideRequest {
+    /// The method; not INVITE.
+    pub method: Method,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// The transport.
+    pub transport: Transport,
+    /// Whom to send it to.
+    pub target: Target,
+    /// The connection to use, where one is open.
+    pub connection: Option<ConnectionId>,
+    /// Our own address on that transport.
+    pub local: SocketAddr,
+    /// `From`, `To`, `Call-ID`, `CSeq`, `Contact` and what else it has.
+    pub headers: Vec<(HeaderName, Bytes)>,
+}
+
+/// A call of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InviteId(pub(crate) u64);
+
+/// How an offer in a running dialog came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferMethod {
+    /// A re-INVITE (§14).
+    Invite,
+    /// An UPDATE (RFC 3311).
+    Update,
+}
+
+/// What became known of a REFER that we sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferProgress {
+    /// The REFER itself was answered.
+    Answered(StatusCode),
+    /// Nobody answered the REFER, or it couldn't be sent.
+    Unanswered,
+    /// A NOTIFY told how the far end's own call goes (RFC 3515 §2.4.5).
+    Notified {
+        /// The status in the `message/sipfrag` body; `None` when there was none to be read.
+        status: Option<StatusCode>,
+        /// Whether no more NOTIFYs follow.
+        terminated: bool,
+    },
+}
+
+/// What the owner of the endpoint must know.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody calls. `100 Trying` has been sent. Answer with
+    /// [`super::Endpoint::ring`], [`super::Endpoint::accept`] or [`super::Endpoint::reject`].
+    Invite {
+        /// The dialog that an answer will make.
+        dialog: DialogId,
+        /// The INVITE.
+        request: Request,
+        /// Its session description, if it has one (else the offer is ours to make).
+        offer: Option<Bytes>,
+        /// How it came.
+        flow: Flow,
+    },
+    /// The caller gave up before the answer; `487` has been sent.
+    Cancelled {
+        /// The dialog.
+        dialog: DialogId,
+    },
+    /// The ACK of a 2xx came.
+    Confirmed {
+        /// The dialog.
+        dialog: DialogId,
+        /// The answer, when the offer was ours.
+        answer: Option<Bytes>,
+    },
+    /// The ACK of a 2xx never came (§13.3.1.4: the session should be ended by BYE).
+    Unconfirmed {
+        /// The dialog.
+        dialog: DialogId,
+    },
+    /// A re-INVITE or UPDATE came. Answer with [`super::Endpoint::answer_offer`].
+    Offer {
+        /// The dialog.
+        dialog: DialogId,
+        /// Which of the two.
+        method: OfferMethod,
+        /// Its session description; without one the offer is ours (re-INVITE) or it is a mere
+        /// refresh (UPDATE).
+        offer: Option<Bytes>,
+    },
+    /// The far end hung up; `200` has been sent.
+    Bye {
+        /// The dialog.
+        dialog: DialogId,
+        /// The `Reason` header (RFC 3326), if there was one.
+        reason: Option<Bytes>,
+    },
+    /// Our BYE was answered, or nobody was there to answer it.
+    Closed {
+        /// The dialog.
+        dialog: DialogId,
+    },
+    /// A REFER of ours went a step further.
+    Refer {
+        /// The dialog.
+        dialog: DialogId,
+        /// The step.
+        progress: ReferProgress,
+    },
+    /// An INFO came and was answered with `200` (RFC 6086 legacy use, DTMF).
+    Info {
+        /// The dialog.
+        dialog: DialogId,
+        /// Its content type, as sent.
+        content_type: Bytes,
+        /// Its body.
+        body: Bytes,
+    },
+    /// A call of ours was answered with a provisional response.
+    Progress {
+        /// Which.
+        invite: InviteId,
+        /// The response.
+        response: Response,
+    },
+    /// A call of ours was answered; the ACK has been sent.
+    Answered {
+        /// Which.
+        invite: InviteId,
+        /// The dialog that the answer made.
+        dialog: DialogId,
+        /// The session description.
+        answer: Bytes,
+    },
+    /// A call of ours was refused, or nobody answered (408).
+    Rejected {
+        /// Which.
+        invite: InviteId,
+        /// The final status.
+        status: StatusCode,
+    },
+    /// An out-of-dialog request of ours was answered.
+    Response {
+        /// Which.
+        client: ClientId,
+        /// The response.
+        response: Response,
+    },
+    /// Nobody answered an out-of-dialog request of ours.
+    NoResponse {
+        /// Which.
+        client: ClientId,
+    },
+}

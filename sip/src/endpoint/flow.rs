@@ -1,0 +1,60 @@
+//! Where messages come from and go to, as far as the core knows it.
+
+use std::net::SocketAddr;
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A byte stream.
+    Tcp,
+}
+
+impl Transport {
+    /// Whether the transport delivers or fails by itself (RFC 3261 §17).
+    #[must_use]
+    pub fn is_reliable(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+
+    /// The name in `Via` (§20.42).
+    #[must_use]
+    pub fn via_name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// A stream connection, by the number that the owner of the sockets gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// The way a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// The transport.
+    pub transport: Transport,
+    /// The far end's address and port.
+    pub peer: SocketAddr,
+    /// Our own address and port; never an unspecified address.
+    pub local: SocketAddr,
+    /// The connection, on a stream transport.
+    pub connection: Option<ConnectionId>,
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An address.
+    Address(SocketAddr),
+    /// A name that the owner of the sockets looks up (RFC 3263); `port` is that of the URI.
+    Name {
+        /// The domain name.
+        host: String,
+        /// The port, if the URI has one.
+        port: Option<u16>,
+    },
+}

@@ -1,0 +1,285 @@
+//! Messages as they come: reading, matching to transactions, and requests outside dialogs
+//! (RFC 3261 §8.2 and §9.2).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::event::Event;
+use super::flow::Flow;
+use super::timers::Owner;
+use super::{Admission, Endpoint, ReplyPath};
+use crate::dialog::{DialogId, Phase};
+use crate::message::{
+    Framing, HeaderName, Message, Method, ParseError, Request, Response, StatusCode, parse,
+    validate,
+};
+use crate::random::Key;
+use crate::transaction::key;
+use crate::transaction::timer::Timer;
+use crate::ua::body;
+
+impl Endpoint {
+    pub(crate) fn receive(&mut self, flow: Flow, bytes: Bytes, now: Instant) {
+        self.counters.received += 1;
+        let framing =
+            if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        match parse(bytes, framing) {
+            Ok(Message::Request(request)) => {
+                let request = request.received_from(flow.peer);
+                if let Err(reject) = validate(&request) {
+                    self.counters.malformed += 1;
+                    self.reply_statelessly(flow, &request, reject.status, Some(reject.reason));
+                } else {
+                    self.receive_request(flow, request, now);
+                }
+            }
+            Ok(Message::Response(response)) => self.receive_response(flow, response, now),
+            Err(ParseError::Reply(bad)) => {
+                self.counters.malformed += 1;
+                let request = bad.request.clone().received_from(flow.peer);
+                self.reply_statelessly(flow, &request, bad.status, Some(bad.reason));
+            }
+            Err(ParseError::Silent(_)) => self.counters.unreadable += 1,
+        }
+    }
+
+    fn receive_request(&mut self, flow: Flow, request: Request, now: Instant) {
+        // `validate` has seen to it that these headers can be read.
+        let (Ok(key), Ok(to)) = (key::server(&self.keyer, &request), request.headers().to()) else {
+            self.counters.unreadable += 1;
+            return;
+        };
+        if *request.method() == Method::Ack {
+            if !self.server_ack(key, now) {
+                self.receive_ack(&request, now);
+            }
+            return;
+        }
+        if self.servers.contains_key(&key) {
+            self.server_retransmission(key, now);
+            return;
+        }
+        if *request.method() == Method::Cancel {
+            self.receive_cancel(key, flow, &request, now);
+            return;
+        }
+        if self.servers.len() >= self.config.max_transactions {
+            self.counters.shed += 1;
+            self.reply_statelessly(flow, &request, StatusCode::SERVICE_UNAVAILABLE, None);
+            return;
+        }
+        if to.tag().is_some() {
+            self.receive_in_dialog(key, flow, request, now);
+        } else if let Some(status) = refusal_of_loop(self, &request) {
+            self.refuse(key, flow, request, status, &[], now);
+        } else {
+            self.receive_outside_dialog(key, flow, request, now);
+        }
+    }
+
+    fn receive_outside_dialog(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
+        match request.method() {
+            Method::Invite => self.receive_invite(key, flow, request, now),
+            Method::Options => {
+                let response = self.options_response(&request);
+                let path = ReplyPath::of(flow, &request);
+                self.open_server(key, path, request, None, None);
+                self.respond(key, &response, now);
+            }
+            // They belong in a dialog, and name none that exists (§12.2.2).
+            Method::Bye | Method::Info | Method::Update | Method::Notify | Method::Prack => {
+                self.counters.stray_requests += 1;
+                self.refuse(key, flow, request, StatusCode::CALL_DOES_NOT_EXIST, &[], now);
+            }
+            Method::Other(_) => {
+                let allow = [(HeaderName::Allow, allow_value())];
+                self.refuse(key, flow, request, StatusCode::NOT_IMPLEMENTED, &allow, now);
+            }
+            _ => {
+                let allow = [(HeaderName::Allow, allow_value())];
+                self.refuse(key, flow, request, StatusCode::METHOD_NOT_ALLOWED, &allow, now);
+            }
+        }
+    }
+
+    fn options_response(&mut self, request: &Request) -> Response {
+        let status = match self.admission {
+            Admission::Open => StatusCode::OK,
+            Admission::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let tag = self.tokens.next_token();
+        let mut builder = self.response(request, status).to_tag(tag.as_bytes());
+        if status == StatusCode::OK {
+            builder = builder
+                .header(HeaderName::Allow, allow_value())
+                .header(HeaderName::Accept, ACCEPT);
+        } else {
+            builder = builder.header(HeaderName::RetryAfter, self.retry_after().as_secs().to_string());
+        }
+        builder.build()
+    }
+
+    fn receive_cancel(&mut self, key: Key, flow: Flow, cancel: &Request, now: Instant) {
+        let invite = key::cancelled(&self.keyer, cancel).ok().filter(|k| self.servers.contains_key(k));
+        let Some(invite) = invite else {
+            self.counters.stray_requests += 1;
+            let status = StatusCode::CALL_DOES_NOT_EXIST;
+            self.refuse(key, flow, cancel.clone(), status, &[], now);
+            return;
+        };
+        let dialog = self.servers.get(&invite).and_then(|server| server.dialog);
+        let tag = dialog
+            .and_then(|id| self.dialogs.get(&id))
+            .map_or_else(|| self.tokens.next_token(), |dialog| dialog.local_tag.clone());
+        let response = self.response(cancel, StatusCode::OK).to_tag(tag.as_bytes()).build();
+        self.open_server(key, ReplyPath::of(flow, cancel), cancel.clone(), None, None);
+        self.respond(key, &response, now);
+        if !self.is_proceeding(invite) {
+            return;
+        }
+        self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
+        let Some(id) = dialog else { return };
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        if matches!(dialog.phase, Phase::Early(early) if early == invite) {
+            dialog.phase = Phase::Closed;
+            self.emit(Event::Cancelled { dialog: id });
+            self.drop_if_forgotten(id);
+        } else {
+            // A re-INVITE was cancelled: the session goes on as it was (§14.1).
+            dialog.pending_offer = None;
+        }
+    }
+
+    fn receive_invite(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
+        let Ok(merged) = key::merged(&self.keyer, &request) else { return };
+        if self.merged.contains_key(&merged) {
+            self.refuse(key, flow, request, StatusCode::LOOP_DETECTED, &[], now);
+            return;
+        }
+        if self.admission == Admission::Closed || self.dialogs.len() >= self.config.max_dialogs {
+            self.counters.shed += 1;
+            let wait = self.retry_after().as_secs().to_string();
+            let headers = [(HeaderName::RetryAfter, wait)];
+            self.refuse(key, flow, request, StatusCode::SERVICE_UNAVAILABLE, &headers, now);
+            return;
+        }
+        if let Some((status, header)) = unsupported(&request) {
+            self.refuse(key, flow, request, status, &header, now);
+            return;
+        }
+        let offer = match body::session_description(&request) {
+            Ok(offer) => offer,
+            Err(status) => {
+                let accept = [(HeaderName::Accept, ACCEPT.to_owned())];
+                self.refuse(key, flow, request, status, &accept, now);
+                return;
+            }
+        };
+        let tag = self.tokens.next_token();
+        let dialog = match self.uas_dialog(key, flow, &request, tag) {
+            Ok(dialog) => dialog,
+            Err(error) => {
+                self.counters.malformed += 1;
+                self.reply_statelessly(flow, &request, StatusCode::BAD_REQUEST, Some(error.reason()));
+                return;
+            }
+        };
+        let from = request.headers().from();
+        let remote_tag = from.as_ref().ok().and_then(|from| from.tag()).unwrap_or_default();
+        let id = DialogId::new(&self.keyer, &dialog.call_id, dialog.local_tag.as_bytes(), remote_tag);
+        let trying = ReplyPath::of(flow, &request);
+        let response = self.response(&request, StatusCode::TRYING).build();
+        self.open_server(key, trying, request.clone(), Some(id), Some(merged));
+        self.respond(key, &response, now);
+        self.dialogs.insert(id, dialog);
+        self.start_invite_expiry(id, &request, now);
+        self.counters.invites += 1;
+        self.emit(Event::Invite { dialog: id, request, offer, flow });
+    }
+
+    /// Honours `Expires` on an INVITE (§13.3.1).
+    fn start_invite_expiry(&mut self, id: DialogId, request: &Request, now: Instant) {
+        if let Ok(Some(seconds)) = request.headers().expires()
+            && let Some(dialog) = self.dialogs.get_mut(&id)
+        {
+            let after = std::time::Duration::from_secs(u64::from(seconds))
+                .min(Timer::Expires.first(&self.config.timers, false));
+            self.timers.start(&mut dialog.timers, Owner::Dialog(id), Timer::Expires, now + after);
+        }
+    }
+
+    /// Answers a request with a failure, in a transaction of its own.
+    pub(crate) fn refuse(
+        &mut self,
+        key: Key,
+        flow: Flow,
+        request: Request,
+        status: StatusCode,
+        headers: &[(HeaderName, String)],
+        now: Instant,
+    ) {
+        let tag = self.tokens.next_token();
+        let mut builder = self.response(&request, status).to_tag(tag.as_bytes());
+        for (name, value) in headers {
+            builder = builder.header(name.clone(), value.as_bytes());
+        }
+        let response = builder.build();
+        let path = ReplyPath::of(flow, &request);
+        self.open_server(key, path, request, None, None);
+        self.respond(key, &response, now);
+    }
+
+    /// Answers the request of a transaction with a mere status.
+    pub(crate) fn respond_status(&mut self, key: Key, status: StatusCode, tag: &str, now: Instant) {
+        let Some(request) = self.servers.get(&key).and_then(|server| server.request.clone()) else {
+            return;
+        };
+        let response = self.response(&request, status).to_tag(tag.as_bytes()).build();
+        self.respond(key, &response, now);
+    }
+}
+
+/// What bodies are understood, in `Accept`.
+pub(crate) const ACCEPT: &str = "application/sdp";
+
+/// The value of `Allow` (§20.5).
+pub(crate) fn allow_value() -> String {
+    let methods: Vec<&str> = Endpoint::methods_allowed().iter().map(Method::as_str).collect();
+    methods.join(", ")
+}
+
+/// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3).
+pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderName, String)>)> {
+    let required: Vec<String> = request
+        .headers()
+        .list(HeaderName::Require)
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    if !required.is_empty() {
+        let header = (HeaderName::Unsupported, required.join(", "));
+        return Some((StatusCode::BAD_EXTENSION, vec![header]));
+    }
+    let encoding = request.headers().get(HeaderName::ContentEncoding).unwrap_or_default();
+    if !request.body().is_empty() && !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
+        let header = (HeaderName::AcceptEncoding, "identity".to_owned());
+        return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![header]));
+    }
+    None
+}
+
+/// A request that has been here before came back to us: its `Via` has an address of ours with a
+/// branch that we made (§16.3 item 4, which a UAS that also sends requests needs as well).
+fn refusal_of_loop(endpoint: &Endpoint, request: &Request) -> Option<StatusCode> {
+    let vias = request.headers().vias().unwrap_or_default();
+    let looped = vias.iter().skip(1).any(|via| {
+        via.branch().is_some_and(|branch| endpoint.made_branch(branch, request.method()))
+    });
+    let exhausted = matches!(request.headers().max_forwards(), Ok(Some(0)));
+    match (looped, exhausted) {
+        (true, true) => Some(StatusCode::TOO_MANY_HOPS),
+        (true, false) => Some(StatusCode::LOOP_DETECTED),
+        (false, _) => None,
+    }
+}

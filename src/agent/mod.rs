@@ -1,0 +1,15 @@
+//! Who talks with the caller. [`provider`] is the interface, one implementation is chosen per
+//! tenant; [`builtin`] is the one that needs nothing but this process. [`speech`] turns text into
+//! telephone audio and [`phrases`] holds the standard sentences, for the call machine too.
+
+pub mod builtin;
+pub mod phrases;
+pub mod provider;
+pub mod speech;
+
+pub use builtin::Builtin;
+pub use provider::{
+    AgentEvent, AgentInput, AgentSession, AudioFormat, Capabilities, Provider, ProviderError,
+    SessionSpec,
+};
+pub use speech::{Speech, SpeechConfig, SpeechError};

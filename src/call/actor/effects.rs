@@ -1,0 +1,137 @@
+//! Carrying out what the machine asks for.
+
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use media::playout::PlayoutCommand;
+use sip::message::StatusCode;
+
+use super::{Actor, Agent, CallHandle, ReferForm, tones};
+use crate::agent::{AgentInput, SessionSpec};
+use crate::call::machine::{Effect, Input, Sound};
+use crate::call::ports::RecordingSpec;
+use crate::call::record::CallEvent;
+use crate::tenant::refer::TargetUri;
+
+impl Actor {
+    pub(super) async fn carry_out(&mut self, effect: Effect, handle: &CallHandle) {
+        match effect {
+            Effect::Ring => self.services.signalling.ring(self.dialog),
+            Effect::ConnectAgent => self.connect_agent(handle),
+            Effect::Answer => self.answer(),
+            Effect::Reject { status, retry_after } => {
+                let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+                self.services.signalling.reject(self.dialog, status, retry_after);
+            }
+            Effect::SendBye { reason } => self.services.signalling.bye(self.dialog, reason.header()),
+            Effect::SendRefer { target, attempt } => {
+                self.attempt = Some(attempt);
+                let target = refer_to(&target, &self.refer_form);
+                self.services.signalling.refer(self.dialog, target);
+            }
+            Effect::Agent(input) => self.tell_agent(input),
+            Effect::WrapUp { left } => {
+                tracing::debug!(call = %self.call, ?left, "the call nears its longest duration");
+            }
+            Effect::Playout(sound) => self.play(sound),
+            Effect::StartRecording { max, silence, .. } => self.start_recording(max, silence),
+            Effect::StopRecording => self.media.stop_recording(),
+            Effect::DiscardRecording => self.discard_recording().await,
+            Effect::StartTimer { kind, after } => {
+                self.timers.retain(|(known, _)| *known != kind);
+                self.timers.push((kind, Instant::now() + after));
+            }
+            Effect::CancelTimer(kind) => self.timers.retain(|(known, _)| *known != kind),
+            Effect::Record(event) => self.write(event).await,
+            Effect::Note { text } => {
+                // Kept in the record's transcript once conversations are written; until then it
+                // is in the log, so that it isn't lost.
+                tracing::info!(call = %self.call, bytes = text.len(), "the agent keeps a note");
+            }
+            Effect::Forget => self.services.signalling.forget(self.dialog),
+        }
+    }
+
+    fn connect_agent(&mut self, handle: &CallHandle) {
+        let spec = SessionSpec {
+            call: self.call,
+            tenant: std::sync::Arc::clone(&self.tool_context.tenant),
+            locale: self.locale.clone(),
+            started_at: self.tool_context.at,
+            clock: std::sync::Arc::clone(&self.services.clock),
+            playout: self.media.playout(),
+            audio: None,
+        };
+        let mut connecting = self.provider.connect(spec);
+        match (&mut connecting).now_or_never() {
+            Some(result) => self.take(super::Happening::Connected(result), handle),
+            None => self.agent = Agent::Connecting(connecting),
+        }
+    }
+
+    pub(super) fn tell_agent(&mut self, input: AgentInput) {
+        let Agent::Session(session) = &self.agent else { return };
+        let closing = matches!(input, AgentInput::Close);
+        // A session that doesn't take a handful of edges is stuck: see the provider's contract.
+        let taken = session.input.try_send(input).is_ok();
+        if closing {
+            self.agent = Agent::None;
+        } else if !taken {
+            tracing::warn!(call = %self.call, "the agent takes no input; it is given up");
+            self.agent = Agent::None;
+            self.pending.push_back(Input::AgentFailed);
+        }
+    }
+
+    fn play(&mut self, sound: Sound) {
+        let command = match sound {
+            Sound::Clear | Sound::RingbackStop => PlayoutCommand::Clear,
+            Sound::Beep => PlayoutCommand::Audio { utterance: tones::BEEP, chunk: tones::beep() },
+            Sound::RingbackStart => {
+                PlayoutCommand::Audio { utterance: tones::RINGBACK, chunk: tones::ringback(&self.locale) }
+            }
+        };
+        self.media.play(command);
+    }
+
+    fn start_recording(&mut self, max: std::time::Duration, silence: std::time::Duration) {
+        let file = format!("messages/{}.wav", self.call);
+        let path = self.services.data.join(&file);
+        self.media.start_recording(RecordingSpec { path, max, silence });
+    }
+
+    async fn discard_recording(&mut self) {
+        let path = self.services.data.join(format!("messages/{}.wav", self.call));
+        if let Err(error) = tokio::fs::remove_file(&path).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(call = %self.call, %error, "an empty recording can't be deleted");
+        }
+    }
+
+    async fn write(&mut self, mut event: CallEvent) {
+        let closing = matches!(event, CallEvent::Ended(_));
+        if let CallEvent::Ended(record) = &mut event {
+            record.media = self.media.stats();
+        }
+        let result = self.services.records.append(&event).await;
+        if let Err(error) = &result {
+            tracing::error!(call = %self.call, %error, "the record isn't durable yet");
+        }
+        if closing {
+            self.pending.push_back(match result {
+                Ok(()) => Input::JournalWritten,
+                Err(_) => Input::JournalFailed,
+            });
+        }
+    }
+}
+
+/// The value of `Refer-To` without brackets.
+fn refer_to(target: &TargetUri, form: &ReferForm) -> String {
+    let text = target.to_string();
+    match (text.strip_prefix("tel:"), form) {
+        (Some(number), ReferForm::SipAt(host)) => format!("sip:{number}@{host};user=phone"),
+        _ => text,
+    }
+}

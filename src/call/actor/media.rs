@@ -1,0 +1,205 @@
+//! The call's audio: its port, what was agreed on it, and its stream.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use media::playout::PlayoutCommand;
+use media::sdp::{LocalMedia, Negotiated, SdpError, answer, offer};
+use media::session::{Agreement, SessionConfig, SourcePolicy};
+use rand::Rng;
+use sip::endpoint::OfferMethod;
+use sip::message::StatusCode;
+use tokio::sync::mpsc;
+
+use super::{Actor, CallHandle};
+use crate::call::machine::{Input, RecordingEnd};
+use crate::call::ports::{MediaPort, MediaStream, RecordingSpec};
+use crate::call::record::MediaStats;
+
+/// How many playout commands wait for the media path; a sentence is two.
+const PLAYOUT: usize = 32;
+
+/// The call's audio.
+pub struct Media {
+    local: LocalMedia,
+    source: SourcePolicy,
+    signalling: IpAddr,
+    stage: Stage,
+    playout: mpsc::Sender<PlayoutCommand>,
+    stats: Option<MediaStats>,
+    /// We made an offer in a 2xx; its answer comes with the ACK.
+    offered: Option<LocalMedia>,
+}
+
+enum Stage {
+    /// Nothing flows yet. `agreed` is missing while our own offer waits for its answer.
+    Waiting { port: Box<dyn MediaPort>, commands: mpsc::Receiver<PlayoutCommand>, agreed: Option<Negotiated> },
+    /// The stream runs.
+    Flowing(Box<dyn MediaStream>),
+    /// It is over, or never was.
+    Gone,
+}
+
+impl Media {
+    /// Answers the offer, or prepares our own when there is none.
+    ///
+    /// # Errors
+    /// When the offer can't be used.
+    pub fn negotiate(
+        port: Box<dyn MediaPort>,
+        mut local: LocalMedia,
+        source: SourcePolicy,
+        signalling: IpAddr,
+        offered: Option<&Bytes>,
+    ) -> Result<Self, SdpError> {
+        let agreed = match offered {
+            Some(sdp) => {
+                let negotiated = answer::negotiate(sdp, &local)?;
+                local.origin = negotiated.origin.clone();
+                Some(negotiated)
+            }
+            None => None,
+        };
+        let (playout, commands) = mpsc::channel(PLAYOUT);
+        let stage = Stage::Waiting { port, commands, agreed };
+        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None })
+    }
+
+    /// What the 200 says.
+    fn description(&mut self) -> Option<Bytes> {
+        let Stage::Waiting { agreed, .. } = &self.stage else { return None };
+        match agreed {
+            Some(negotiated) => Some(negotiated.sdp.clone()),
+            None => {
+                let built = offer::build(&self.local);
+                self.local.origin = built.origin;
+                self.offered = Some(self.local.clone());
+                Some(built.sdp)
+            }
+        }
+    }
+
+    /// Lets the audio flow, if it is agreed.
+    fn start(&mut self, handle: &CallHandle) {
+        match std::mem::replace(&mut self.stage, Stage::Gone) {
+            Stage::Waiting { port, commands, agreed: Some(agreed) } => {
+                let mut random = rand::rng();
+                let config = SessionConfig {
+                    agreement: Agreement::from(&agreed),
+                    source: self.source.clone(),
+                    signalling: Some(self.signalling),
+                    ssrc: random.random(),
+                    sequence: random.random(),
+                    timestamp: random.random(),
+                };
+                self.stage = Stage::Flowing(port.attach(config, commands, handle.mailbox()));
+            }
+            other => self.stage = other,
+        }
+    }
+
+    pub(super) fn playout(&self) -> mpsc::Sender<PlayoutCommand> {
+        self.playout.clone()
+    }
+
+    pub(super) fn play(&self, command: PlayoutCommand) {
+        if self.playout.try_send(command).is_err() {
+            tracing::debug!("the media path takes no more sounds");
+        }
+    }
+
+    pub(super) fn start_recording(&self, recording: RecordingSpec) {
+        if let Stage::Flowing(stream) = &self.stage {
+            stream.start_recording(recording);
+        }
+    }
+
+    pub(super) fn stop_recording(&self) {
+        if let Stage::Flowing(stream) = &self.stage {
+            stream.stop_recording();
+        }
+    }
+
+    pub(super) fn stats(&mut self) -> Option<MediaStats> {
+        if let Stage::Flowing(stream) = &self.stage {
+            self.stats = stream.stats();
+        }
+        self.stats.clone()
+    }
+}
+
+impl Actor {
+    /// Sends the 200. What follows is [`super::Signal::Answered`].
+    pub(super) fn answer(&mut self) {
+        match self.media.description() {
+            Some(sdp) => self.services.signalling.accept(self.dialog, sdp),
+            None => self.pending.push_back(Input::MediaFailed { status: 500 }),
+        }
+    }
+
+    /// The 200 is on the wire: audio flows from now on, unless the offer was ours.
+    pub(super) fn on_answered(&mut self, handle: &CallHandle) {
+        self.media.start(handle);
+        self.pending.push_back(Input::AnswerSent);
+    }
+
+    /// The ACK came.
+    pub(super) fn take_confirmation(&mut self, answered: Option<Bytes>, handle: &CallHandle) {
+        if let Some(local) = self.media.offered.take() {
+            let agreed = answered
+                .ok_or(SdpError::AnswerMismatch)
+                .and_then(|sdp| offer::accept_answer(&sdp, &local));
+            match agreed {
+                Ok(agreed) => self.adopt(agreed, handle),
+                Err(error) => {
+                    tracing::info!(call = %self.call, %error, "the answer in the ACK can't be used");
+                    self.pending.push_back(Input::MediaFailed { status: error.status() });
+                    return;
+                }
+            }
+        }
+        self.pending.push_back(Input::Acked);
+    }
+
+    /// A re-INVITE or UPDATE (RFC 3261 §14, RFC 3311): hold, resume, another address or codec, or
+    /// a mere refresh. What can't be agreed leaves the session as it was.
+    pub(super) fn take_offer(&mut self, method: OfferMethod, offered: Option<Bytes>, handle: &CallHandle) {
+        let answer = match (offered, method) {
+            (Some(sdp), _) => match answer::negotiate(&sdp, &self.media.local) {
+                Ok(agreed) => {
+                    let sdp = agreed.sdp.clone();
+                    self.adopt(agreed, handle);
+                    Ok(Some(sdp))
+                }
+                Err(error) => {
+                    tracing::info!(call = %self.call, %error, "the new offer can't be used");
+                    Err(StatusCode::new(error.status()).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE))
+                }
+            },
+            (None, OfferMethod::Update) => Ok(None),
+            (None, OfferMethod::Invite) => {
+                let built = offer::build(&self.media.local);
+                self.media.local.origin = built.origin;
+                self.media.offered = Some(self.media.local.clone());
+                Ok(Some(built.sdp))
+            }
+        };
+        self.services.signalling.answer_offer(self.dialog, answer);
+    }
+
+    fn adopt(&mut self, agreed: Negotiated, handle: &CallHandle) {
+        self.media.local.origin = agreed.origin.clone();
+        let held = agreed.held;
+        match &mut self.media.stage {
+            Stage::Flowing(stream) => {
+                stream.update(Agreement::from(&agreed));
+                self.pending.push_back(if held { Input::Held } else { Input::Resumed });
+            }
+            Stage::Waiting { agreed: slot, .. } => {
+                *slot = Some(agreed);
+                self.media.start(handle);
+            }
+            Stage::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The task that owns one call: it feeds the machine and carries out its effects.
+//!
+//! Everything that happens to the call comes through one bounded mailbox, through the agent's
+//! event channel, or as a timer. When the mailbox is full, whoever couldn't deliver marks the
+//! call as overrun through its [`CallHandle`], and the call ends itself.
+
+mod effects;
+mod mail;
+mod media;
+mod tones;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use sip::dialog::DialogId;
+use tokio::sync::mpsc;
+
+pub use self::mail::{CallHandle, Mail, Signal, Stop};
+pub use self::media::Media;
+use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
+use super::ports::{MediaPorts, RecordSink, Signalling};
+use super::transfer::AttemptId;
+use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError, WallClock};
+use crate::ids::CallId;
+use crate::tool::{Registry, ToolAnswer, ToolCallId, ToolContext, ToolRequest};
+
+/// How much mail a call holds unread. A call in full swing gets a few pieces a second.
+pub const MAILBOX: usize = 64;
+
+/// What every call uses.
+pub struct Services {
+    /// The SIP side.
+    pub signalling: Arc<dyn Signalling>,
+    /// RTP ports.
+    pub media: Arc<dyn MediaPorts>,
+    /// The journal.
+    pub records: Arc<dyn RecordSink>,
+    /// The tools.
+    pub tools: Arc<Registry>,
+    /// Wall-clock time.
+    pub clock: WallClock,
+    /// Where messages are kept.
+    pub data: PathBuf,
+}
+
+/// One call, ready to run.
+pub struct Actor {
+    services: Arc<Services>,
+    dialog: DialogId,
+    call: CallId,
+    provider: Arc<dyn Provider>,
+    machine: Machine,
+    tool_context: ToolContext,
+    locale: String,
+    media: Media,
+    agent: Agent,
+    running_tools: FuturesUnordered<BoxFuture<'static, (ToolCallId, ToolAnswer)>>,
+    timers: Vec<(TimerKind, Instant)>,
+    pending: VecDeque<Input>,
+    attempt: Option<AttemptId>,
+    refer_form: ReferForm,
+    /// A telephone-event has been seen: INFO would tell the same keys again.
+    events_seen: bool,
+    /// Kept while the call runs; given back when it is dropped.
+    _permit: Box<dyn Send>,
+}
+
+/// How the trunk wants `Refer-To`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReferForm {
+    /// As the destination has it.
+    AsIs,
+    /// `tel:` as a SIP URI at this host, with `user=phone` (RFC 3261 §19.1.6).
+    SipAt(String),
+}
+
+/// What an actor is made of.
+pub struct Start {
+    /// The dialog.
+    pub dialog: DialogId,
+    /// What the machine begins with.
+    pub spec: CallSpec,
+    /// The agent's provider.
+    pub provider: Arc<dyn Provider>,
+    /// Media, with the offer negotiated.
+    pub media: Media,
+    /// How `Refer-To` is written.
+    pub refer_form: ReferForm,
+    /// The first inputs, in order.
+    pub first: Vec<Input>,
+    /// Held for the length of the call.
+    pub permit: Box<dyn Send>,
+}
+
+enum Agent {
+    None,
+    Connecting(BoxFuture<'static, Result<AgentSession, ProviderError>>),
+    Session(AgentSession),
+}
+
+/// What came first.
+enum Happening {
+    Mail(Mail),
+    MailboxClosed,
+    Agent(Option<AgentEvent>),
+    Connected(Result<AgentSession, ProviderError>),
+    Tool(ToolCallId, ToolAnswer),
+    Timer(TimerKind),
+}
+
+impl Actor {
+    /// Prepares a call.
+    #[must_use]
+    pub fn new(services: Arc<Services>, start: Start) -> Self {
+        let call = start.spec.record.call_id;
+        let tenant = Arc::clone(&start.spec.tenant);
+        let locale = start.spec.locale.clone();
+        let at = start.spec.record.started_at;
+        let now = Instant::now();
+        Self {
+            services,
+            dialog: start.dialog,
+            call,
+            provider: start.provider,
+            machine: Machine::new(start.spec, now),
+            tool_context: ToolContext { call, tenant, at },
+            locale,
+            media: start.media,
+            agent: Agent::None,
+            running_tools: FuturesUnordered::new(),
+            timers: Vec::new(),
+            pending: start.first.into(),
+            attempt: None,
+            refer_form: start.refer_form,
+            events_seen: false,
+            _permit: start.permit,
+        }
+    }
+
+    /// Runs the call to its end. `mailbox` is the sending end's other half, `sender` one for
+    /// the media path.
+    pub async fn run(mut self, mut mailbox: mpsc::Receiver<Mail>, handle: CallHandle) {
+        loop {
+            self.work_off(&handle).await;
+            if self.machine.is_ended() {
+                return;
+            }
+            if handle.is_overrun() {
+                tracing::error!(call = %self.call, "the call's mailbox overran; the call is ended");
+                self.pending.push_back(Input::KillNow);
+                handle.clear_overrun();
+                continue;
+            }
+            let happening = self.next(&mut mailbox).await;
+            self.take(happening, &handle);
+        }
+    }
+
+    async fn next(&mut self, mailbox: &mut mpsc::Receiver<Mail>) -> Happening {
+        let due = self.timers.iter().min_by_key(|(_, at)| *at).copied();
+        let timer = async {
+            match due {
+                Some((kind, at)) => {
+                    tokio::time::sleep_until(at.into()).await;
+                    kind
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let agent = async {
+            match &mut self.agent {
+                Agent::None => std::future::pending().await,
+                Agent::Connecting(connecting) => Happening::Connected(connecting.await),
+                Agent::Session(session) => Happening::Agent(session.events.recv().await),
+            }
+        };
+        let running_tools = &mut self.running_tools;
+        let tool = async {
+            match running_tools.next().await {
+                Some((id, answer)) => Happening::Tool(id, answer),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            mail = mailbox.recv() => mail.map_or(Happening::MailboxClosed, Happening::Mail),
+            happening = agent => happening,
+            happening = tool => happening,
+            kind = timer => Happening::Timer(kind),
+        }
+    }
+
+    fn take(&mut self, happening: Happening, handle: &CallHandle) {
+        match happening {
+            Happening::Mail(mail) => self.take_mail(mail, handle),
+            // The registry is gone: the process is ending.
+            Happening::MailboxClosed => self.pending.push_back(Input::KillNow),
+            Happening::Connected(Ok(session)) => {
+                self.agent = Agent::Session(session);
+                self.pending.push_back(Input::AgentReady);
+            }
+            Happening::Connected(Err(error)) => {
+                tracing::warn!(call = %self.call, %error, "the agent can't take the call");
+                self.agent = Agent::None;
+                self.pending.push_back(Input::AgentFailed);
+            }
+            Happening::Agent(event) => self.take_agent_event(event),
+            Happening::Tool(call, answer) => self.take_tool_answer(call, answer),
+            Happening::Timer(kind) => {
+                self.timers.retain(|(known, _)| *known != kind);
+                self.pending.push_back(Input::Timer(kind));
+            }
+        }
+    }
+
+    fn take_agent_event(&mut self, event: Option<AgentEvent>) {
+        let input = match event {
+            Some(AgentEvent::Speaking { utterance, .. }) => Input::Speaking { utterance },
+            Some(AgentEvent::Spoken { utterance }) => Input::Spoken { utterance },
+            Some(AgentEvent::SayFailed { utterance, error }) => {
+                tracing::warn!(call = %self.call, %error, "a sentence can't be spoken");
+                Input::SayFailed { utterance }
+            }
+            Some(AgentEvent::ToolCall { id, name, arguments }) => {
+                self.run_tool(ToolRequest { id, name, arguments });
+                return;
+            }
+            Some(AgentEvent::Fault(error)) => {
+                tracing::warn!(call = %self.call, %error, "the agent reports a fault");
+                return;
+            }
+            Some(AgentEvent::Ended) | None => {
+                self.agent = Agent::None;
+                Input::AgentFailed
+            }
+        };
+        self.pending.push_back(input);
+    }
+
+    fn run_tool(&mut self, request: ToolRequest) {
+        let tools = Arc::clone(&self.services.tools);
+        let context = ToolContext { at: (self.services.clock)(), ..self.tool_context.clone() };
+        let id = request.id.clone();
+        self.running_tools.push(Box::pin(async move {
+            let answer = tools.run(&context, request).await;
+            (id, answer)
+        }));
+    }
+
+    fn take_tool_answer(&mut self, call: ToolCallId, answer: ToolAnswer) {
+        match answer {
+            ToolAnswer::Outcome(outcome) => {
+                self.tell_agent(crate::agent::AgentInput::ToolResult { call, outcome });
+            }
+            ToolAnswer::Command(command) => self.pending.push_back(Input::Tool { call, command }),
+            ToolAnswer::Note(text) => self.pending.push_back(Input::Note { call, text }),
+        }
+    }
+
+    /// Feeds the machine until it has nothing more to do.
+    async fn work_off(&mut self, handle: &CallHandle) {
+        let mut effects: Vec<Effect> = Vec::new();
+        while let Some(input) = self.pending.pop_front() {
+            self.machine.handle(input, Instant::now(), (self.services.clock)(), &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect, handle).await;
+            }
+        }
+    }
+}

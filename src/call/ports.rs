@@ -1,0 +1,96 @@
+//! What a call needs from the outside, as traits: the line, media, and a place for its record.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use media::playout::PlayoutCommand;
+use media::session::{Agreement, SessionConfig};
+use sip::dialog::DialogId;
+use sip::message::StatusCode;
+use tokio::sync::mpsc;
+
+use super::actor::Mail;
+use super::record::{CallEvent, MediaStats};
+
+/// The SIP side of a call. Nothing here waits; what comes of it arrives as [`super::actor::Signal`].
+pub trait Signalling: Send + Sync {
+    /// Sends 180.
+    fn ring(&self, dialog: DialogId);
+    /// Sends the 200 with this session description; [`super::actor::Signal::Answered`] follows
+    /// when it is on the wire, [`super::actor::Signal::AnswerFailed`] when the INVITE no longer waits.
+    fn accept(&self, dialog: DialogId, sdp: Bytes);
+    /// Refuses the INVITE.
+    fn reject(&self, dialog: DialogId, status: StatusCode, retry_after: Option<Duration>);
+    /// Answers a re-INVITE or UPDATE.
+    fn answer_offer(&self, dialog: DialogId, answer: Result<Option<Bytes>, StatusCode>);
+    /// Sends REFER with this `Refer-To`.
+    fn refer(&self, dialog: DialogId, target: String);
+    /// Sends BYE.
+    fn bye(&self, dialog: DialogId, reason: &'static str);
+    /// Lets the dialog go.
+    fn forget(&self, dialog: DialogId);
+}
+
+/// No RTP port is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("every RTP port of the configured range is in use: widen `rtp_ports` or take fewer calls at a time")]
+pub struct NoPort;
+
+/// Where calls get their media from.
+pub trait MediaPorts: Send + Sync {
+    /// Takes a port.
+    ///
+    /// # Errors
+    /// When none is free.
+    fn open(&self) -> Result<Box<dyn MediaPort>, NoPort>;
+}
+
+/// A port that nothing flows through yet. Dropping it gives it back.
+pub trait MediaPort: Send {
+    /// Its address, to be put into the session description.
+    fn local(&self) -> SocketAddr;
+    /// Starts the stream: from now on a packet leaves every packet time.
+    fn attach(
+        self: Box<Self>,
+        session: SessionConfig,
+        playout: mpsc::Receiver<PlayoutCommand>,
+        mailbox: mpsc::Sender<Mail>,
+    ) -> Box<dyn MediaStream>;
+}
+
+/// A running stream. Dropping it ends it.
+pub trait MediaStream: Send {
+    /// Takes over what a new offer/answer agreed.
+    fn update(&self, agreement: Agreement);
+    /// Records the caller into this file; [`Mail::RecordingEnded`] follows.
+    fn start_recording(&self, recording: RecordingSpec);
+    /// Closes the file.
+    fn stop_recording(&self);
+    /// What was measured so far.
+    fn stats(&self) -> Option<MediaStats>;
+}
+
+/// A recording of the caller's side.
+#[derive(Debug, Clone)]
+pub struct RecordingSpec {
+    /// The file to write.
+    pub path: PathBuf,
+    /// The longest it gets.
+    pub max: Duration,
+    /// The silence that ends it.
+    pub silence: Duration,
+}
+
+/// Why a record couldn't be made durable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the call record can't be written: {0}")]
+pub struct RecordError(pub String);
+
+/// Where records are made durable.
+pub trait RecordSink: Send + Sync {
+    /// Resolves once the event survives the death of the process.
+    fn append(&self, event: &CallEvent) -> BoxFuture<'static, Result<(), RecordError>>;
+}

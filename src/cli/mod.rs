@@ -1,0 +1,71 @@
+//! The command line: one file for each command.
+
+mod calls;
+mod control;
+mod serve;
+mod speech;
+mod trunks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An AI receptionist on a telephone line.
+#[derive(Debug, Parser)]
+#[command(name = "offhook", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    serve: serve::Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Where the database, the journal and recordings are kept.
+    #[arg(long, global = true, env = "OFFHOOK_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The configuration file (TOML); see config/offhook.toml.
+    #[arg(long, global = true, env = "OFFHOOK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take calls (the default).
+    Serve(serve::Flags),
+    /// List the calls that were recorded, newest first.
+    Calls(calls::Flags),
+    /// Show the trunks of the running service and their registration.
+    Trunks(trunks::Flags),
+    /// Check the configuration, and say what is wrong with it by file and line.
+    Check,
+    /// Work on spoken sentences.
+    #[command(subcommand)]
+    Speech(speech::Command),
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => serve::run(&cli.common, cli.serve),
+        Some(Command::Serve(flags)) => serve::run(&cli.common, flags),
+        Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
+        Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
+        Some(Command::Check) => serve::check(&cli.common),
+        Some(Command::Speech(command)) => speech::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("offhook: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! One call's media in its worker.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant, SystemTime};
+
+use media::playout::PlayoutCommand;
+use media::session::Session;
+use tokio::sync::mpsc;
+
+use super::handle::{Control, EventSink, beep};
+use super::ports::PortPair;
+use super::recorder::{Job, RecordingEnd};
+use super::{CALLER_FRAME, CallerFrame, RtpEvent};
+use crate::net::batch::ReceiveArena;
+
+/// Datagrams taken by one system call.
+pub(super) const RECEIVE_BATCH: usize = 8;
+/// Batches taken in one turn; what a flood leaves behind is dropped by the kernel.
+const BATCHES_PER_TURN: usize = 16;
+/// Longer datagrams are no RTP audio and are dropped.
+pub(super) const PACKET_SIZE: usize = 2048;
+/// Playout commands taken in one turn.
+const COMMANDS_PER_TURN: usize = 64;
+/// The session itself catches up at most three packets; this only bounds the loop.
+const TICKS_PER_TURN: usize = 4;
+/// The RTCP port is read once in so many turns.
+const RTCP_EVERY: u32 = 50;
+
+/// What the calls of one worker share: buffers and counts.
+pub(super) struct Bench {
+    pub(super) arena: ReceiveArena<RECEIVE_BATCH>,
+    pub(super) packet: [u8; PACKET_SIZE],
+    pub(super) jobs: SyncSender<Job>,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) send_failed: u64,
+}
+
+pub(super) struct Call {
+    pub(super) id: u64,
+    session: Session,
+    pair: PortPair,
+    closed: Arc<AtomicBool>,
+    playout: mpsc::Receiver<PlayoutCommand>,
+    /// Taken from `playout` when the session had no room for it.
+    held: Option<PlayoutCommand>,
+    events: EventSink,
+    /// Taken from the session when `events` had no room for it.
+    unreported: Option<RtpEvent>,
+    audio: Option<mpsc::Sender<CallerFrame>>,
+    block: Block,
+    recording: Option<Recording>,
+    /// Orders for the recorder that its channel had no room for.
+    backlog: VecDeque<Job>,
+    /// Anything arrived on the port.
+    carried: bool,
+    turns: u32,
+    /// See [`super::wheel::Wheel::join`].
+    pub(super) shift: Duration,
+    pub(super) due: Instant,
+}
+
+struct Recording {
+    id: u64,
+    frames_left: u64,
+    /// Frames that the recorder's channel had no room for since the last one it took.
+    missed: u32,
+}
+
+/// Caller audio on its way from packets of any length to frames of 20 ms.
+struct Block {
+    samples: CallerFrame,
+    length: usize,
+}
+
+impl Call {
+    pub(super) fn new(
+        id: u64,
+        session: Session,
+        pair: PortPair,
+        closed: Arc<AtomicBool>,
+        playout: mpsc::Receiver<PlayoutCommand>,
+        events: EventSink,
+        audio: Option<mpsc::Sender<CallerFrame>>,
+    ) -> Self {
+        Self {
+            id,
+            session,
+            pair,
+            closed,
+            playout,
+            held: None,
+            events,
+            unreported: None,
+            audio,
+            block: Block { samples: [0; CALLER_FRAME], length: 0 },
+            recording: None,
+            backlog: VecDeque::new(),
+            carried: false,
+            turns: 0,
+            shift: Duration::ZERO,
+            due: Instant::now(),
+        }
+    }
+
+    /// The port and whether anything arrived on it. Frees the rest.
+    pub(super) fn into_port(self) -> (PortPair, bool) {
+        (self.pair, self.carried)
+    }
+
+    /// When the session wants its next turn, the call's shift included.
+    pub(super) fn next_due(&self, now: Instant) -> Instant {
+        // A session that sends nothing still has to be read.
+        self.session.next_tick().unwrap_or(now + Duration::from_millis(20)) + self.shift
+    }
+
+    /// Does all that is due now. `false`: the call is closed and complete.
+    pub(super) fn turn(&mut self, bench: &mut Bench, now: Instant) -> bool {
+        self.flush_backlog(&bench.jobs);
+        if self.closed.load(Ordering::Acquire) {
+            self.stop_recording(RecordingEnd::Closed, &bench.jobs);
+            return !self.backlog.is_empty();
+        }
+        self.receive(bench, now);
+        self.feed();
+        self.pace(bench, now);
+        self.report();
+        true
+    }
+
+    /// Takes what arrived.
+    fn receive(&mut self, bench: &mut Bench, now: Instant) {
+        for _ in 0..BATCHES_PER_TURN {
+            let Ok(count) = bench.arena.receive(self.pair.rtp.as_fd()) else { break };
+            self.carried = true;
+            bench.received += count as u64;
+            // Read after the packets were taken: none of them is younger.
+            let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            for received in bench.arena.received() {
+                if received.truncated {
+                    continue;
+                }
+                let waited = received.arrived.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
+                // A step of the wall clock must not date a packet before its call.
+                let waited = waited.min(Duration::from_secs(1));
+                let arrived = now.checked_sub(waited).unwrap_or(now);
+                self.session.handle_rtp(received.payload, received.source, arrived);
+            }
+            if count < RECEIVE_BATCH {
+                break;
+            }
+        }
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(RTCP_EVERY) {
+            for _ in 0..BATCHES_PER_TURN {
+                match bench.arena.receive(self.pair.rtcp.as_fd()) {
+                    Ok(count) => bench.received += count as u64,
+                    Err(_) => break,
+                }
+                self.carried = true;
+            }
+        }
+    }
+
+    /// Hands on what shall be played, as far as the session has room.
+    fn feed(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN {
+            let next = self.held.take().or_else(|| self.playout.try_recv().ok());
+            let Some(command) = next else { break };
+            if self.session.playout(command.clone()).is_err() {
+                self.held = Some(command);
+                break;
+            }
+        }
+    }
+
+    /// Sends the packets that are due and passes on the caller's audio of the same time.
+    fn pace(&mut self, bench: &mut Bench, now: Instant) {
+        for _ in 0..TICKS_PER_TURN {
+            let Some(length) = self.session.tick(now, &mut bench.packet) else { break };
+            let packet = bench.packet.get(..length).unwrap_or_default();
+            if !packet.is_empty()
+                && let Some(destination) = self.session.destination()
+            {
+                match self.pair.rtp.send_to(packet, destination) {
+                    Ok(_) => bench.sent += 1,
+                    // No network error ends a call: the next packet may get through.
+                    Err(_) => bench.send_failed += 1,
+                }
+            }
+            self.listen(&bench.jobs);
+        }
+    }
+
+    fn listen(&mut self, jobs: &SyncSender<Job>) {
+        let Self { session, block, audio, recording, backlog, .. } = self;
+        let Some(mut samples) = session.next_frame() else { return };
+        if audio.is_none() && recording.is_none() {
+            return;
+        }
+        while let Some(frame) = block.fill(&mut samples) {
+            if let Some(audio) = audio {
+                // A listener that is behind misses frames rather than holding up the line.
+                let _ = audio.try_send(*frame);
+            }
+            let Some(active) = recording else { continue };
+            if backlog.is_empty() {
+                match jobs.try_send(Job::Frame(active.id, active.missed, *frame)) {
+                    Ok(()) => active.missed = 0,
+                    Err(_) => active.missed += 1,
+                }
+            } else {
+                active.missed += 1;
+            }
+            active.frames_left = active.frames_left.saturating_sub(1);
+            if active.frames_left == 0 {
+                let stop = Job::Stop(active.id, RecordingEnd::Limit);
+                *recording = None;
+                order(backlog, jobs, stop);
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        loop {
+            let next = self
+                .unreported
+                .take()
+                .or_else(|| self.session.poll_event().map(RtpEvent::Media));
+            let Some(event) = next else { return };
+            if let Err(event) = (self.events)(event) {
+                self.unreported = Some(event);
+                return;
+            }
+        }
+    }
+
+    pub(super) fn control(&mut self, control: Control, jobs: &SyncSender<Job>, now: Instant) {
+        match control {
+            Control::Update(agreement) => self.session.update(agreement, now),
+            Control::Play(command) => self.play(command),
+            Control::Beep(utterance) => beep(utterance).into_iter().for_each(|c| self.play(c)),
+            Control::Clear => {
+                self.held = None;
+                while self.playout.try_recv().is_ok() {}
+                self.play(PlayoutCommand::Clear);
+            }
+            Control::Press(digit, duration_ms) => {
+                if !self.session.send_digit(digit, duration_ms) {
+                    tracing::debug!("no telephone-event agreed: a key was not sent");
+                }
+            }
+            Control::Audio(audio) => self.audio = audio,
+            Control::Record(spec, events) => {
+                self.stop_recording(RecordingEnd::Replaced, jobs);
+                let frames_left = spec.frames();
+                self.recording = Some(Recording { id: self.id, frames_left, missed: 0 });
+                order(&mut self.backlog, jobs, Job::Start(self.id, spec, events));
+            }
+            Control::StopRecording => self.stop_recording(RecordingEnd::Stopped, jobs),
+        }
+    }
+
+    /// Completes the recording, waiting for the recorder: for the end of the process only.
+    pub(super) fn close(&mut self, jobs: &SyncSender<Job>) {
+        self.stop_recording(RecordingEnd::Closed, jobs);
+        for job in self.backlog.drain(..) {
+            // A recorder that is gone takes no orders.
+            let _ = jobs.send(job);
+        }
+    }
+
+    fn play(&mut self, command: PlayoutCommand) {
+        if let Err(full) = self.session.playout(command) {
+            tracing::debug!(%full, "audio dropped");
+        }
+    }
+
+    fn stop_recording(&mut self, end: RecordingEnd, jobs: &SyncSender<Job>) {
+        if let Some(recording) = self.recording.take() {
+            order(&mut self.backlog, jobs, Job::Stop(recording.id, end));
+        }
+    }
+
+    fn flush_backlog(&mut self, jobs: &SyncSender<Job>) {
+        while let Some(job) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(job)) = jobs.try_send(job) {
+                self.backlog.push_front(job);
+                return;
+            }
+        }
+    }
+}
+
+/// Passes an order to the recorder, behind those that still wait. It must not be lost, so it
+/// waits when there is no room; a recorder that is gone takes no orders.
+fn order(backlog: &mut VecDeque<Job>, jobs: &SyncSender<Job>, job: Job) {
+    if !backlog.is_empty() {
+        backlog.push_back(job);
+    } else if let Err(TrySendError::Full(job)) = jobs.try_send(job) {
+        backlog.push_back(job);
+    }
+}
+
+impl Block {
+    /// Moves samples into the frame; gives it when it is full.
+    fn fill(&mut self, samples: &mut &[i16]) -> Option<&CallerFrame> {
+        if self.length == CALLER_FRAME {
+            self.length = 0;
+        }
+        let (taken, rest) = samples.split_at(samples.len().min(CALLER_FRAME - self.length));
+        let free = self.samples.get_mut(self.length..self.length + taken.len())?;
+        free.copy_from_slice(taken);
+        self.length += taken.len();
+        *samples = rest;
+        (self.length == CALLER_FRAME).then_some(&self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_of_any_length_become_frames_without_a_gap() {
+        for ptime in [80, 160, 240, 320, 480] {
+            let mut block = Block { samples: [0; CALLER_FRAME], length: 0 };
+            let all: Vec<i16> = (0..960).collect();
+            let mut got = Vec::new();
+            for packet in all.chunks(ptime) {
+                let mut samples = packet;
+                while let Some(frame) = block.fill(&mut samples) {
+                    got.extend_from_slice(frame);
+                }
+            }
+            assert_eq!(got, all);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tenants.
+pub mod hours;
+pub mod problem;
+pub(crate) mod reader;
+pub mod refer;
