@@ -6,6 +6,8 @@
 //!
 //! [`session::Session`] is the entry: one per call leg, fed with datagrams and ticked once per packet time.
 #![forbid(unsafe_code)]
+// Outside tests: narrowing what came from a datagram is how lengths go wrong.
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 pub mod codec;
 pub mod dtmf;

@@ -53,9 +53,14 @@ enum State {
     /// One CRLF has been given as a pong; another makes it a ping.
     AfterLineEnd,
     /// In a header section, searched without success up to here; whether the start line is known to be one.
-    Head { searched: usize, started: bool },
+    Head {
+        searched: usize,
+        started: bool,
+    },
     /// The message has this length.
-    Body { length: usize },
+    Body {
+        length: usize,
+    },
     /// To be given at the next call.
     Failing(FramingError),
     Failed,
@@ -107,9 +112,7 @@ impl StreamFramer {
                 self.state = State::AfterLineEnd;
                 Some(Ok(Framed::Pong))
             }
-            _ => {
-                self.head(0, false)
-            }
+            _ => self.head(0, false),
         }
     }
 
@@ -134,7 +137,8 @@ impl StreamFramer {
         if head > limits::HEADER_SECTION {
             return self.fail(FramingError::HeaderSectionTooLong);
         }
-        let length = self.buffer.get(..head).and_then(content_length_of).filter(|&n| n <= limits::STREAM_BODY);
+        let length =
+            self.buffer.get(..head).and_then(content_length_of).filter(|&n| n <= limits::STREAM_BODY);
         match length {
             Some(body) => {
                 self.state = State::Body { length: head + body };
@@ -184,7 +188,8 @@ enum StartLine {
 fn start_line(buffer: &[u8], searched: usize) -> StartLine {
     let new = buffer.get(searched..).unwrap_or_default();
     let Some(end) = memchr::memchr(b'\n', new) else {
-        let may_become = buffer.len() < limits::START_LINE + 2 && new.iter().all(|&b| b >= b' ' || b == b'\r');
+        let may_become =
+            buffer.len() < limits::START_LINE + 2 && new.iter().all(|&b| b >= b' ' || b == b'\r');
         return if may_become { StartLine::Unfinished } else { StartLine::Other };
     };
     let line = buffer.get(..searched + end).unwrap_or_default();
@@ -212,7 +217,9 @@ mod tests {
             let mut got = Vec::new();
             for piece in stream.as_bytes().chunks(size) {
                 framer.push(piece);
-                got.extend(framer.by_ref().map(Result::unwrap).filter(|framed| matches!(framed, Framed::Message(_))));
+                got.extend(
+                    framer.by_ref().map(Result::unwrap).filter(|framed| matches!(framed, Framed::Message(_))),
+                );
             }
             assert_eq!(got, [message(ONE), message(&folded), message(ONE)], "in pieces of {size}");
             assert!(!framer.is_mid_message());

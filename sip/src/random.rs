@@ -1,7 +1,8 @@
 //! Tokens for tags, branches and Call-IDs, from a seed that the owner gives: unguessable with a
 //! random seed (RFC 3261 §19.3), repeatable in a simulation with a fixed one.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
 use sha2::{Digest, Sha256};
 
@@ -50,8 +51,44 @@ impl Tokens {
 
 /// A 128-bit digest of several byte strings, keyed by a secret, so that nobody outside can make
 /// two of them collide. It stands for the strings in the tables of transactions and dialogs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u128);
+
+impl std::hash::Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0);
+    }
+}
+
+/// A table by [`Key`] or by what holds nothing but one.
+pub(crate) type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<KeyHasher>>;
+
+/// A key is a digest with a secret already, so that its bits can be used as they are.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher.write(bytes);
+        self.0 = hasher.finish();
+    }
+
+    fn write_u128(&mut self, digest: u128) {
+        let [high, low] = halves(digest);
+        self.0 = high ^ low;
+    }
+}
+
+fn halves(digest: u128) -> [u64; 2] {
+    let mask = u128::from(u64::MAX);
+    [digest >> 64, digest & mask].map(|half| u64::try_from(half).unwrap_or_default())
+}
 
 impl Key {
     /// The 128 bits.
@@ -77,16 +114,18 @@ impl Keyer {
     /// The digest of the parts; where one ends and the next begins counts.
     #[must_use]
     pub fn key(&self, parts: &[&[u8]]) -> Key {
-        let [high, low] = self.secrets.map(|secret| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u64(secret);
-            for part in parts {
-                hasher.write_usize(part.len());
-                hasher.write(part);
-            }
-            hasher.finish()
-        });
-        Key((u128::from(high) << 64) | u128::from(low))
+        let [first, second] = self.secrets;
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(first);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        // The state behind the first half has four times its bits; the second half is another
+        // view of it.
+        let high = hasher.finish();
+        hasher.write_u64(second);
+        Key((u128::from(high) << 64) | u128::from(hasher.finish()))
     }
 }
 

@@ -5,11 +5,11 @@
 pub mod builtin;
 pub mod phrases;
 pub mod provider;
+pub mod shipped;
 pub mod speech;
 
 pub use builtin::Builtin;
 pub use provider::{
-    AgentEvent, AgentInput, AgentSession, AudioFormat, Capabilities, Provider, ProviderError,
-    SessionSpec,
+    AgentEvent, AgentInput, AgentSession, AudioFormat, Capabilities, Provider, ProviderError, SessionSpec,
 };
 pub use speech::{Speech, SpeechConfig, SpeechError};

@@ -87,7 +87,8 @@ pub type WallClock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub struct SessionSpec {
     /// The call, for logs.
     pub call: CallId,
-    /// The tenant's document as it was when the call came; it doesn't change during the call.
+    /// The tenant's document as it was when the call came, with the voice of the number that was
+    /// dialed; it doesn't change during the call.
     pub tenant: Arc<Tenant>,
     /// BCP 47 tag of the language to speak, the number's own where it has one.
     pub locale: String,
@@ -125,7 +126,8 @@ pub enum AgentInput {
         /// What to say, in the session's locale.
         text: String,
     },
-    /// What came of a [`AgentEvent::ToolCall`].
+    /// What came of a [`AgentEvent::ToolCall`]. When a transfer failed, the call machine tells the
+    /// caller itself and sends [`AgentInput::Resume`] after that.
     ToolResult {
         /// Its id.
         call: ToolCallId,

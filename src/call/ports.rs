@@ -9,11 +9,12 @@ use futures_util::future::BoxFuture;
 use media::playout::PlayoutCommand;
 use media::session::{Agreement, SessionConfig};
 use sip::dialog::DialogId;
-use sip::message::StatusCode;
+use sip::endpoint::flow::Flow;
+use sip::message::{Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::actor::Mail;
-use super::record::{CallEvent, MediaStats};
+use super::actor::{Mail, Signal};
+use super::record::CallEvent;
 
 /// The SIP side of a call. Nothing here waits; what comes of it arrives as [`super::actor::Signal`].
 pub trait Signalling: Send + Sync {
@@ -32,6 +33,29 @@ pub trait Signalling: Send + Sync {
     fn bye(&self, dialog: DialogId, reason: &'static str);
     /// Lets the dialog go.
     fn forget(&self, dialog: DialogId);
+}
+
+/// Takes what happens to calls. Called from the task that owns the endpoint: it must not wait.
+pub trait CallSink: Send + 'static {
+    /// Somebody calls.
+    fn invite(&mut self, invite: IncomingInvite);
+    /// Something happened to a call.
+    fn signal(&mut self, dialog: DialogId, signal: Signal);
+    /// The dialog is gone.
+    fn forgotten(&mut self, dialog: DialogId);
+}
+
+/// An INVITE that waits for an answer.
+#[derive(Debug, Clone)]
+pub struct IncomingInvite {
+    /// The dialog that an answer makes.
+    pub dialog: DialogId,
+    /// The INVITE.
+    pub request: Request,
+    /// Its session description.
+    pub offer: Option<Bytes>,
+    /// How it came.
+    pub flow: Flow,
 }
 
 /// No RTP port is free.
@@ -61,7 +85,7 @@ pub trait MediaPort: Send {
     ) -> Box<dyn MediaStream>;
 }
 
-/// A running stream. Dropping it ends it.
+/// A running stream. Dropping it ends it; [`Mail::MediaEnded`] follows.
 pub trait MediaStream: Send {
     /// Takes over what a new offer/answer agreed.
     fn update(&self, agreement: Agreement);
@@ -69,8 +93,6 @@ pub trait MediaStream: Send {
     fn start_recording(&self, recording: RecordingSpec);
     /// Closes the file.
     fn stop_recording(&self);
-    /// What was measured so far.
-    fn stats(&self) -> Option<MediaStats>;
 }
 
 /// A recording of the caller's side.

@@ -2,6 +2,7 @@
 //! journal makes it durable, the store keeps it.
 
 mod end;
+mod event;
 mod keys;
 mod party;
 mod quality;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CallId, TenantId, TrunkName};
 
 pub use end::{CallStatus, Direction, EndReason, EndSide};
+pub use event::CallEvent;
 pub use keys::Keys;
 pub use party::{CustomHeader, Party, RawText};
 pub use quality::{MediaStats, Usage};
@@ -291,28 +293,6 @@ impl fmt::Debug for CallRecord {
             .field("keys", &self.keys)
             .field("transfers", &self.transfers)
             .finish_non_exhaustive()
-    }
-}
-
-/// One entry of the journal. Each holds the whole record, so that any one of them alone says
-/// all that was known then, and the last one wins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CallEvent {
-    /// The call was admitted, or refused for a known tenant.
-    Started(Box<CallRecord>),
-    /// Something worth keeping happened.
-    Updated(Box<CallRecord>),
-    /// The call is over.
-    Ended(Box<CallRecord>),
-}
-
-impl CallEvent {
-    /// The record as of this event.
-    #[must_use]
-    pub fn record(&self) -> &CallRecord {
-        match self {
-            Self::Started(record) | Self::Updated(record) | Self::Ended(record) => record,
-        }
     }
 }
 

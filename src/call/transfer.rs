@@ -2,12 +2,13 @@
 //! what a NOTIFY means for the attempt.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use crate::call::record::TransferOutcome;
 use crate::ids::DestinationId;
-use crate::tenant::refer::{Destination, Refer, Route};
+use crate::tenant::refer::{Destination, Refer, Route, StepOutcome};
 use crate::tool::TransferFailure;
 
 /// One REFER of a call: 1 for the first.
@@ -26,12 +27,12 @@ pub enum ReferPolicy {
 }
 
 /// Who is to be called for the destination that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
     /// This one: open now.
     Call {
         /// The destination.
-        destination: &'a Destination,
+        destination: Arc<Destination>,
         /// Whether it stands in for the one asked for, which is closed.
         stands_in: bool,
     },
@@ -46,18 +47,17 @@ pub enum Choice<'a> {
 /// Chooses for `asked` at the moment `at`. `tried` are the destinations called before whose fate
 /// is unknown.
 #[must_use]
-pub fn choose<'a>(
-    refer: &'a Refer,
-    asked: &DestinationId,
-    at: DateTime<Utc>,
-    tried: &[DestinationId],
-) -> Choice<'a> {
+pub fn choose(refer: &Refer, asked: &DestinationId, at: DateTime<Utc>, tried: &[DestinationId]) -> Choice {
     match refer.resolve(asked, at) {
         Route::Open { destination, .. } if tried.contains(&destination.destination_id) => Choice::TriedBefore,
         Route::Open { destination, .. } => {
-            Choice::Call { destination, stands_in: destination.destination_id != *asked }
+            let stands_in = destination.destination_id != *asked;
+            Choice::Call { destination, stands_in }
         }
-        Route::Closed { .. } => Choice::Closed,
+        Route::Closed { chain } => match chain.first().map(|step| &step.outcome) {
+            None | Some(StepOutcome::Unknown | StepOutcome::TransfersOff) => Choice::Unknown,
+            Some(_) => Choice::Closed,
+        },
     }
 }
 

@@ -57,7 +57,9 @@ impl fmt::Display for HostPort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not a host with an optional port.
-    #[error("write a host with an optional port, such as sip.example.com, 192.0.2.1:5060 or [2001:db8::1]:5060")]
+    #[error(
+        "write a host with an optional port, such as sip.example.com, 192.0.2.1:5060 or [2001:db8::1]:5060"
+    )]
     HostPort,
     /// Not an address or network.
     #[error("write an address or a network, such as 192.0.2.7 or 192.0.2.0/24")]
@@ -80,14 +82,18 @@ impl FromStr for HostPort {
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((inside, after)) => {
                 let address: Ipv6Addr = inside.parse().map_err(|_| AddressError::HostPort)?;
-                (Host::Address(address.into()), after.strip_prefix(':').or((!after.is_empty()).then_some("x")))
+                (
+                    Host::Address(address.into()),
+                    after.strip_prefix(':').or((!after.is_empty()).then_some("x")),
+                )
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (named(host)?, Some(port)),
                 None => (named(text)?, None),
             },
         };
-        let port = port.map(|p| p.parse().ok().filter(|p| *p > 0).ok_or(AddressError::HostPort)).transpose()?;
+        let port =
+            port.map(|p| p.parse().ok().filter(|p| *p > 0).ok_or(AddressError::HostPort)).transpose()?;
         Ok(Self { host, port })
     }
 }
@@ -137,6 +143,12 @@ impl Cidr {
             IpAddr::V6(_) => IpAddr::V6(first.into()),
         };
         Some(Self { address, prefix })
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        self.address
     }
 
     /// Whether the address lies in it. An IPv4 address mapped into IPv6 counts as IPv4.
@@ -196,7 +208,15 @@ impl PortRange {
     /// least. `None` otherwise.
     #[must_use]
     pub fn new(first: u16, last: u16) -> Option<Self> {
-        (first >= 1024 && last.checked_sub(first.next_multiple_of(2))? >= 1).then_some(Self { first, last })
+        (first >= 1024 && last.checked_sub(first.checked_next_multiple_of(2)?)? >= 1)
+            .then_some(Self { first, last })
+    }
+
+    /// The range that is used when none is given: 16384-32767. Linux takes the ports of outgoing
+    /// connections from above it (32768 on).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self { first: 16_384, last: 32_767 }
     }
 
     /// The first port.
@@ -252,8 +272,19 @@ mod tests {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), shown);
         }
         for text in [
-            "", "sip:example.com", "host:", "host:0", "host:65536", "a b", "-a.com", "192.0.2.300", "[::1]x", "[::1",
-            "host:50 60", "a..b", ":5060",
+            "",
+            "sip:example.com",
+            "host:",
+            "host:0",
+            "host:65536",
+            "a b",
+            "-a.com",
+            "192.0.2.300",
+            "[::1]x",
+            "[::1",
+            "host:50 60",
+            "a..b",
+            ":5060",
         ] {
             assert_eq!(text.parse::<HostPort>(), Err(AddressError::HostPort), "{text}");
         }
@@ -279,7 +310,8 @@ mod tests {
     fn wrong_networks_are_told_apart() {
         let inside: AddressError = "192.0.2.7/24".parse::<Cidr>().unwrap_err();
         assert_eq!(inside, AddressError::InsideNetwork("192.0.2.0/24".parse().unwrap()));
-        for text in ["192.0.2.0/33", "192.0.2.0/", "192.0.2/24", "::/129", "192.0.2.0/+8", "carrier.example"] {
+        for text in ["192.0.2.0/33", "192.0.2.0/", "192.0.2/24", "::/129", "192.0.2.0/+8", "carrier.example"]
+        {
             assert_eq!(text.parse::<Cidr>(), Err(AddressError::Cidr), "{text}");
         }
     }

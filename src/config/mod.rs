@@ -23,8 +23,8 @@ pub use address::{Cidr, Host, HostPort, PortRange};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{LogFormat, Overrides, Service, Workers};
 pub use trunk::{
-    Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource, Mode,
-    Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
+    Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
+    Mode, Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
 };
 
 use problem::Sink;
@@ -58,7 +58,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Read`] when the file can't be read, else [`ConfigError::Invalid`] with
     /// every mistake found.
-    pub fn load(file: Option<&Path>, overrides: &Overrides, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        overrides: &Overrides,
+        environment: Environment<'_>,
+    ) -> Result<Loaded, ConfigError> {
         let text = match file {
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|error| ConfigError::Read { file: path.to_owned(), error: error.into() })?,

@@ -100,7 +100,7 @@ pub enum ProblemKind {
         known: Vec<&'static str>,
     },
     /// A value of another TOML type.
-    #[error("is a {found}; write {wanted}")]
+    #[error("holds a value of type {found}; write {wanted}")]
     WrongType {
         /// The type it has.
         found: &'static str,
@@ -162,6 +162,9 @@ pub enum ProblemKind {
     /// The SIP port lies in the RTP range.
     #[error("holds the port of `sip`; choose a range without it")]
     HoldsSipPort,
+    /// An address that isn't one of a host.
+    #[error("is a wildcard or multicast address; write the address that peers send to")]
+    NotAnAddress,
     /// No usable password.
     #[error("{0}")]
     Password(PasswordProblem),
@@ -199,13 +202,17 @@ pub enum PasswordProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WarningKind {
     /// A password in the file.
-    #[error("a password in the configuration file is read by whoever reads the file; use `password_file` or `password_env`")]
+    #[error(
+        "a password in the configuration file is read by whoever reads the file; use `password_file` or `password_env`"
+    )]
     InlinePassword,
     /// A password file that others may read.
     #[error("other users can read the password file; `chmod 600` it")]
     ReadablePassword,
     /// Calls from anywhere.
-    #[error("calls are taken from any address without authentication; list the networks of your PBX or carrier")]
+    #[error(
+        "calls are taken from any address without authentication; list the networks of your PBX or carrier"
+    )]
     OpenToAll,
     /// A wildcard address that peers would be told.
     #[error("`sip` listens on every address; set `advertised_address` to the one that peers reach")]

@@ -39,11 +39,6 @@ impl<'a> Table<'a> {
         self.span.clone()
     }
 
-    /// What messages call the table itself.
-    pub fn name(&self) -> &str {
-        self.label.trim_end_matches(", ")
-    }
-
     /// What messages call a key of the table.
     pub fn subject(&self, key: &str) -> String {
         format!("{}key `{key}`", self.label)
@@ -69,7 +64,11 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (at, entry) in array.iter().enumerate() {
             if let Some(entries) = self.expect_table(entry, key, sink) {
-                tables.push(Table::new(Some(entries), entry.span(), format!("[[{key}]] number {}, ", at + 1)));
+                tables.push(Table::new(
+                    Some(entries),
+                    entry.span(),
+                    format!("[[{key}]] number {}, ", at + 1),
+                ));
             }
         }
         tables
@@ -101,7 +100,11 @@ impl<'a> Table<'a> {
     }
 
     /// A list without repetition, if the key is there and every entry is right.
-    pub fn list<T: FromValue + PartialEq>(&mut self, key: &'static str, sink: &mut Sink<'_>) -> Option<Located<Vec<T>>> {
+    pub fn list<T: FromValue + PartialEq>(
+        &mut self,
+        key: &'static str,
+        sink: &mut Sink<'_>,
+    ) -> Option<Located<Vec<T>>> {
         let value = self.get(key)?;
         read_list(value, &self.subject(key), sink)
     }
@@ -122,6 +125,12 @@ impl<'a> Table<'a> {
         self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
+    /// Where the key stands, when it is there.
+    pub fn key_span(&self, key: &str) -> Option<Range<usize>> {
+        let (key, _) = self.entries?.get_key_value(key)?;
+        Some(key.span())
+    }
+
     fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.entries?.get(key)
@@ -132,7 +141,10 @@ impl<'a> Table<'a> {
         for (key, _) in self.entries.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
-                let kind = ProblemKind::UnknownKey { nearest: nearest(name, &self.known), known: self.known.clone() };
+                let kind = ProblemKind::UnknownKey {
+                    nearest: nearest(name, &self.known),
+                    known: self.known.clone(),
+                };
                 sink.problem(Some(key.span()), self.subject(name), kind);
             }
         }

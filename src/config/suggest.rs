@@ -39,9 +39,13 @@ mod tests {
 
     #[test]
     fn distances_count_edits_and_swaps() {
-        for (from, to, edits) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("regsitrar", "registrar", 1)]
-        {
+        for (from, to, edits) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("regsitrar", "registrar", 1),
+        ] {
             assert_eq!(distance(from, to), edits, "{from} {to}");
         }
     }

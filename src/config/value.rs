@@ -26,7 +26,11 @@ pub(super) trait FromValue: Sized {
 }
 
 /// Reads a value, reporting what is wrong with it.
-pub(super) fn read<T: FromValue>(value: &Spanned<DeValue<'_>>, subject: &str, sink: &mut Sink<'_>) -> Option<Located<T>> {
+pub(super) fn read<T: FromValue>(
+    value: &Spanned<DeValue<'_>>,
+    subject: &str,
+    sink: &mut Sink<'_>,
+) -> Option<Located<T>> {
     match T::from_value(value.get_ref()) {
         Ok(read) => Some(Located { value: read, span: value.span() }),
         Err(kind) => {

@@ -7,5 +7,5 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 pub(super) async fn metrics(State(state): State<Arc<super::State>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], (state.metrics)())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], (state.metrics)().await)
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::routing::get;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -27,7 +29,7 @@ pub enum Readiness {
 pub struct State {
     readiness: AtomicU8,
     /// The counters in Prometheus' text format, made when asked.
-    metrics: Box<dyn Fn() -> String + Send + Sync>,
+    metrics: Box<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
     /// What is wrong with the service though it takes calls, if anything is.
     trouble: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -35,13 +37,13 @@ pub struct State {
 impl State {
     /// A state that says `Starting`.
     #[must_use]
-    pub fn new(
-        metrics: impl Fn() -> String + Send + Sync + 'static,
+    pub fn new<F: Future<Output = String> + Send + 'static>(
+        metrics: impl Fn() -> F + Send + Sync + 'static,
         trouble: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             readiness: AtomicU8::new(Readiness::Starting as u8),
-            metrics: Box::new(metrics),
+            metrics: Box::new(move || metrics().boxed()),
             trouble: Box::new(trouble),
         })
     }

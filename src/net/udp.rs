@@ -71,7 +71,7 @@ pub struct UdpCounters {
     pub dropped_by_kernel: u64,
     /// Datagrams the kernel took for sending.
     pub sent: u64,
-    /// Datagrams dropped because [`OUTBOX_LIMIT`] of them were waiting already.
+    /// Datagrams dropped because 4,096 of them were waiting already.
     pub dropped_unsent: u64,
     /// Datagrams the kernel refused: no route, too long, and the like.
     pub failed: u64,
@@ -155,11 +155,8 @@ impl<T> UdpTransport<T> {
     /// # Errors
     /// When the runtime is shutting down.
     pub async fn ready(&self) -> io::Result<()> {
-        let interest = if self.outbox.is_empty() {
-            Interest::READABLE
-        } else {
-            Interest::READABLE | Interest::WRITABLE
-        };
+        let interest =
+            if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         self.socket.ready(interest).await.map(drop)
     }
 
@@ -293,8 +290,7 @@ mod tests {
             }
             a.flush(|_, error| panic!("{error}"));
             let got = receive_all(&mut b, 150).await;
-            let order: Vec<u16> =
-                got.iter().map(|d| u16::from_be_bytes([d.bytes[0], d.bytes[1]])).collect();
+            let order: Vec<u16> = got.iter().map(|d| u16::from_be_bytes([d.bytes[0], d.bytes[1]])).collect();
             assert_eq!(order, (0..150).collect::<Vec<_>>());
             assert!(got.iter().all(|d| d.source == a.local_addr() && d.local == b.local_addr()));
             assert_eq!((a.counters().sent, b.counters().received), (150, 150));

@@ -23,7 +23,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The database was written by a later version.
-    #[error("the database is of a newer offhook (its migration {version} is unknown here). Start that version, or restore a backup made before")]
+    #[error(
+        "the database is of a newer offhook (its migration {version} is unknown here). Start that version, or restore a backup made before"
+    )]
     NewerSchema {
         /// The first migration not known here.
         version: i64,
@@ -32,7 +34,9 @@ pub enum StoreError {
     #[error("the database can't be brought up to date: {0}")]
     Migration(#[source] Box<sqlx::migrate::MigrateError>),
     /// The database is damaged.
-    #[error("the database is damaged ({reason}). Restore it from a backup; the call journal beside it is separate and stays valid")]
+    #[error(
+        "the database is damaged ({reason}). Restore it from a backup; the call journal beside it is separate and stays valid"
+    )]
     Corrupt {
         /// What was found.
         reason: String,

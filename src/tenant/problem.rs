@@ -29,10 +29,7 @@ impl DocumentErrors {
     /// A single fault.
     #[must_use]
     pub fn one(path: &str, message: impl Into<String>) -> Self {
-        Self(vec![Problem {
-            path: path.to_owned(),
-            message: message.into(),
-        }])
+        Self(vec![Problem { path: path.to_owned(), message: message.into() }])
     }
 
     /// The faults.
@@ -65,10 +62,7 @@ impl Problems {
     pub(crate) fn add(&self, path: &str, message: impl Into<String>) {
         let mut found = self.found.borrow_mut();
         if found.len() < MAX_REPORTED {
-            found.push(Problem {
-                path: path.to_owned(),
-                message: message.into(),
-            });
+            found.push(Problem { path: path.to_owned(), message: message.into() });
         } else if found.len() == MAX_REPORTED {
             found.push(Problem {
                 path: "$".to_owned(),

@@ -35,12 +35,7 @@ pub(crate) struct Field<'a> {
 impl<'a> Object<'a> {
     /// The root of a document, whose path is `$`.
     pub(crate) fn root(value: &'a Value, problems: &'a Problems) -> Option<Self> {
-        Field {
-            value: Some(value),
-            path: "$".to_owned(),
-            problems,
-        }
-        .object()
+        Field { value: Some(value), path: "$".to_owned(), problems }.object()
     }
 
     pub(crate) fn field(&self, name: &str) -> Field<'a> {
@@ -49,10 +44,6 @@ impl<'a> Object<'a> {
             path: format!("{}.{name}", self.path),
             problems: self.problems,
         }
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        &self.path
     }
 
     pub(crate) fn map(&self) -> &'a Map<String, Value> {
@@ -66,10 +57,6 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
     pub(crate) fn value(&self) -> Option<&'a Value> {
         self.value
     }
@@ -94,11 +81,7 @@ impl<'a> Field<'a> {
 
     pub(crate) fn object(&self) -> Option<Object<'a>> {
         match self.value? {
-            Value::Object(map) => Some(Object {
-                map,
-                path: self.path.clone(),
-                problems: self.problems,
-            }),
+            Value::Object(map) => Some(Object { map, path: self.path.clone(), problems: self.problems }),
             other => self.refuse(other, "an object, { … }"),
         }
     }
@@ -191,9 +174,7 @@ impl<'a> Field<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.raw_text(write)?;
-        parse(text)
-            .map_err(|error| self.problem(format!("{error}: write {write}")))
-            .ok()
+        parse(text).map_err(|error| self.problem(format!("{error}: write {write}"))).ok()
     }
 
     pub(crate) fn required<T, E: Display>(
@@ -239,9 +220,7 @@ impl<'a> Field<'a> {
             Some(number) if range.contains(&number) => Some(number),
             _ => {
                 let (low, high) = (range.start(), range.end());
-                self.problem(format!(
-                    "is not a whole number in range: write one from {low} to {high}"
-                ));
+                self.problem(format!("is not a whole number in range: write one from {low} to {high}"));
                 None
             }
         }
@@ -365,73 +344,5 @@ macro_rules! words {
 pub(crate) use words;
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn faults(value: &Value, read: impl FnOnce(&Object<'_>)) -> Vec<String> {
-        let problems = Problems::default();
-        read(&Object::root(value, &problems).unwrap());
-        match problems.finish(Some(())) {
-            Ok(()) => Vec::new(),
-            Err(errors) => errors.problems().iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn every_fault_is_reported_with_its_path() {
-        let value = json!({"a": 1, "b": {"c": ["x", 3]}, "d": "maybe"});
-        let found = faults(&value, |root| {
-            root.field("a").text();
-            root.field("b").object().unwrap().field("c").texts();
-            root.field("d").boolean(true);
-            root.field("e").required_text("a name");
-        });
-        assert_eq!(
-            found,
-            [
-                "$.a: is a number: write a text in quotes",
-                "$.b.c[1]: is a number: write a text in quotes",
-                "$.d: is a text: write true or false",
-                "$.e: is missing: write a name",
-            ]
-        );
-    }
-
-    #[test]
-    fn times_are_taken_in_rfc_3339_and_in_every_extended_json_form() {
-        let expected = DateTime::parse_from_rfc3339("2026-03-01T09:00:00Z").unwrap();
-        for form in [
-            json!("2026-03-01T10:00:00+01:00"),
-            json!({"$date": "2026-03-01T09:00:00Z"}),
-            json!({"$date": "2026-03-01T09:00:00.000Z"}),
-            json!({"$date": 1_772_355_600_000_i64}),
-            json!({"$date": {"$numberLong": "1772355600000"}}),
-        ] {
-            assert_eq!(parse_time(&form), Some(expected.to_utc()), "{form}");
-        }
-        for form in [json!(1_772_355_600), json!("yesterday"), json!({"$date": []}), json!({})] {
-            assert_eq!(parse_time(&form), None, "{form}");
-        }
-    }
-
-    #[test]
-    fn extended_json_numbers_read_as_numbers() {
-        let value = json!({"a": {"$numberInt": "5"}, "b": {"$numberDouble": "0.5"}, "c": 300});
-        let found = faults(&value, |root| {
-            assert_eq!(root.field("a").whole(0..=10_u32), Some(5));
-            assert_eq!(root.field("b").number(0.0..=1.0), Some(0.5));
-            assert_eq!(root.field("c").whole(0..=255_u8), None);
-        });
-        assert_eq!(found.len(), 1);
-    }
-
-    #[test]
-    fn addresses_that_could_break_a_header_are_refused() {
-        assert!(is_email("accueil@example.com"));
-        for bad in ["", "a", "a@b", "a@b.", "a b@c.d", "a@b.c\r\nBcc: x@y.z", "<a@b.c>", "a@b@c.d"] {
-            assert!(!is_email(bad), "{bad:?}");
-        }
-    }
-}
+#[path = "reader_tests.rs"]
+mod tests;

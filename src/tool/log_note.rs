@@ -35,3 +35,24 @@ impl Tool for LogNote {
         ToolAnswer::Note(text.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tool::testing::{context, run};
+
+    #[tokio::test]
+    async fn a_note_is_kept_without_its_margins() {
+        let answer = run(&context(&json!({})), "log_note", json!({"text": " Prefers mornings.\n"})).await;
+        assert_eq!(answer, ToolAnswer::Note("Prefers mornings.".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_empty_note_is_not_kept() {
+        let answer = run(&context(&json!({})), "log_note", json!({"text": " \n"})).await;
+        let ToolAnswer::Outcome(ToolOutcome::Invalid(error)) = answer else { panic!("{answer:?}") };
+        assert!(error.to_string().contains("`text` must not be empty"));
+    }
+}

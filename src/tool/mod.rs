@@ -11,6 +11,8 @@ mod log_note;
 mod outcome;
 mod registry;
 mod take_message;
+#[cfg(test)]
+mod testing;
 mod transfer_call;
 
 pub use arguments::ArgumentError;

@@ -235,8 +235,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_destinations_there_are() {
         let known = vec![DestinationId::new("sales").unwrap(), DestinationId::new("planning").unwrap()];
-        let outcome =
-            ToolOutcome::Refused(Refusal::UnknownDestination { asked: "boss".into(), known });
+        let outcome = ToolOutcome::Refused(Refusal::UnknownDestination { asked: "boss".into(), known });
         let json = outcome.to_json();
         assert_eq!(json["known_destinations"], json!(["sales", "planning"]));
         assert!(json["message"].as_str().unwrap().contains("sales, planning"));

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    EndCall, LogNote, Refusal, TakeMessage, TelephonyCommand, ToolOutcome, ToolRequest, TransferCall, arguments,
+    EndCall, LogNote, Refusal, TakeMessage, TelephonyCommand, ToolOutcome, ToolRequest, TransferCall,
+    arguments,
 };
 use crate::ids::CallId;
 use crate::tenant::document::Tenant;
@@ -74,7 +75,11 @@ pub trait Tool: Send + Sync + 'static {
     }
 
     /// Runs it.
-    fn call(&self, context: &ToolContext, arguments: Self::Arguments) -> impl Future<Output = ToolAnswer> + Send;
+    fn call(
+        &self,
+        context: &ToolContext,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = ToolAnswer> + Send;
 }
 
 /// The tools, in the order in which an agent is told of them.
@@ -162,9 +167,75 @@ impl<T: Tool> AnyTool for T {
     fn run<'a>(&'a self, context: &'a ToolContext, arguments: Value) -> BoxFuture<'a, ToolAnswer> {
         match arguments::parse::<T::Arguments>(T::NAME, arguments) {
             Ok(arguments) => self.call(context, arguments).boxed(),
-            Err(error) => {
-                std::future::ready(ToolAnswer::Outcome(ToolOutcome::Invalid(error))).boxed()
-            }
+            Err(error) => std::future::ready(ToolAnswer::Outcome(ToolOutcome::Invalid(error))).boxed(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tool::testing::{context, run};
+    use crate::tool::{Done, ToolCallId};
+
+    struct Stuck;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Nothing {}
+
+    impl Tool for Stuck {
+        type Arguments = Nothing;
+        const NAME: &'static str = "stuck";
+        const DESCRIPTION: &'static str = "Never answers.";
+        const DEADLINE: Duration = Duration::ZERO;
+
+        async fn call(&self, _context: &ToolContext, _arguments: Nothing) -> ToolAnswer {
+            std::future::pending::<()>().await;
+            ToolAnswer::Outcome(ToolOutcome::Done(Done::NoteKept))
+        }
+    }
+
+    #[test]
+    fn every_tool_has_a_closed_object_schema_and_a_deadline() {
+        let specs = Registry::standard().specs(&context(&json!({})));
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+        assert_eq!(names, ["transfer_call", "take_message", "log_note", "end_call"]);
+        for spec in specs {
+            assert_eq!(spec.schema["type"], "object", "{}", spec.name);
+            assert_eq!(spec.schema["additionalProperties"], false, "{}", spec.name);
+            assert!(spec.schema["properties"].is_object(), "{}", spec.name);
+            assert!(!spec.deadline.is_zero() && !spec.description.contains("  "), "{}", spec.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_tool_is_answered_with_those_there_are() {
+        let answer = run(&context(&json!({"enabled": false})), "transfer_call", json!({})).await;
+        let ToolAnswer::Outcome(ToolOutcome::Refused(Refusal::UnknownTool { name, offered })) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(name, "transfer_call");
+        assert_eq!(offered, ["take_message", "log_note", "end_call"]);
+    }
+
+    #[tokio::test]
+    async fn a_tool_is_given_no_longer_than_its_deadline() {
+        let request =
+            ToolRequest { id: ToolCallId::new("1"), name: "stuck".to_owned(), arguments: Value::Null };
+        let answer = Registry::empty().with(Stuck).run(&context(&json!({})), request).await;
+        assert_eq!(answer, ToolAnswer::Outcome(ToolOutcome::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn the_tools_of_the_line_answer_with_a_command() {
+        let context = context(&json!({}));
+        let answer = run(&context, "take_message", json!({})).await;
+        assert_eq!(answer, ToolAnswer::Command(TelephonyCommand::TakeMessage));
+        let answer = run(&context, "end_call", Value::Null).await;
+        assert_eq!(answer, ToolAnswer::Command(TelephonyCommand::EndCall));
+        let answer = run(&context, "end_call", json!({"reason": "bored"})).await;
+        assert!(matches!(answer, ToolAnswer::Outcome(ToolOutcome::Invalid(_))));
     }
 }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::Digit;
-use crate::SAMPLES_PER_MS;
 
+/// telephone-event/8000: timestamp units in a millisecond.
+const UNITS_PER_MS: u32 = 8;
 /// Length of the payload in bytes (RFC 4733 §2.3).
 pub const PAYLOAD_BYTES: usize = 4;
 /// A press whose end was lost is over when nothing was heard of it for this long: four times the usual 50 ms between
@@ -79,10 +80,13 @@ impl EventReceiver {
         }
         let duration = u16::from_be_bytes([d0, d1]);
         match &mut self.open {
-            Some(press) if press.continues(digit, packet.timestamp) => press.update(packet.timestamp, duration, now),
+            Some(press) if press.continues(digit, packet.timestamp) => {
+                press.update(packet.timestamp, duration, now)
+            }
             _ => {
                 done.extend(self.close());
-                self.open = Some(Press { digit, timestamp: packet.timestamp, carried: 0, duration, heard: now });
+                self.open =
+                    Some(Press { digit, timestamp: packet.timestamp, carried: 0, duration, heard: now });
             }
         }
         if flags & 0x80 != 0 {
@@ -110,8 +114,8 @@ impl EventReceiver {
     fn close(&mut self) -> Option<KeyPress> {
         let press = self.open.take()?;
         self.closed = Some(press.timestamp);
-        let samples = press.carried + u32::from(press.duration);
-        Some(KeyPress { digit: press.digit, duration_ms: samples / SAMPLES_PER_MS as u32 })
+        let samples = press.carried.saturating_add(u32::from(press.duration));
+        Some(KeyPress { digit: press.digit, duration_ms: samples / UNITS_PER_MS })
     }
 }
 
@@ -129,12 +133,12 @@ impl Press {
     fn update(&mut self, timestamp: u32, duration: u16, now: Instant) {
         self.heard = now;
         if timestamp != self.timestamp {
-            self.carried += timestamp.wrapping_sub(self.timestamp);
+            self.carried = self.carried.saturating_add(timestamp.wrapping_sub(self.timestamp));
             self.timestamp = timestamp;
             self.duration = duration;
         } else if self.duration >= SEGMENT_END && duration < 0x2000 {
             // Some senders let the duration wrap under the same timestamp instead of starting a segment.
-            self.carried += 0x1_0000;
+            self.carried = self.carried.saturating_add(0x1_0000);
             self.duration = duration;
         } else {
             self.duration = self.duration.max(duration);
@@ -147,7 +151,7 @@ pub const SEND_QUEUE: usize = 32;
 /// Shortest and longest key sent, in milliseconds: Q.24 asks for 40 ms; one segment holds 8 s.
 const SEND_MS: std::ops::RangeInclusive<u16> = 40..=6_000;
 /// Audio between two keys, beyond the repeated end packets, in samples.
-const PAUSE_SAMPLES: u32 = 40 * SAMPLES_PER_MS as u32;
+const PAUSE_SAMPLES: u32 = 40 * UNITS_PER_MS;
 /// −10 dBm0 (RFC 4733 §2.3.3).
 const VOLUME: u8 = 10;
 /// The end is sent three times (RFC 4733 §2.5.1.4).
@@ -191,7 +195,7 @@ impl EventSender {
         let duration_ms = duration_ms.clamp(*SEND_MS.start(), *SEND_MS.end());
         let room = self.queue.len() < SEND_QUEUE;
         if room {
-            self.queue.push_back((digit, u32::from(duration_ms) * SAMPLES_PER_MS as u32));
+            self.queue.push_back((digit, u32::from(duration_ms) * UNITS_PER_MS));
         }
         room
     }

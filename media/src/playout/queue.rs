@@ -238,7 +238,8 @@ impl Playout {
             if settled.contains(&live.utterance) {
                 continue;
             }
-            let unsent = dropped.iter().find(|(known, _)| *known == live.utterance).map_or(0, |(_, samples)| *samples);
+            let unsent =
+                dropped.iter().find(|(known, _)| *known == live.utterance).map_or(0, |(_, samples)| *samples);
             faded.push_back(Entry::Cut { utterance: live.utterance, unsent });
             if self.cut.len() == REMEMBERED_CUTS {
                 self.cut.pop_front();

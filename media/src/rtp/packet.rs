@@ -60,8 +60,11 @@ impl<'a> Packet<'a> {
         }
         let csrc_bytes = usize::from(flags & 0x0F) * 4;
         let (csrc, rest) = rest.split_at_checked(csrc_bytes).ok_or(PacketError::Truncated)?;
-        let (extension, rest) =
-            if flags & 0x10 == 0 { (None, rest) } else { Extension::split(rest).map(|(found, rest)| (Some(found), rest))? };
+        let (extension, rest) = if flags & 0x10 == 0 {
+            (None, rest)
+        } else {
+            Extension::split(rest).map(|(found, rest)| (Some(found), rest))?
+        };
         let payload = if flags & 0x20 == 0 { rest } else { without_padding(rest)? };
         Ok(Self {
             marker: kind & 0x80 != 0,

@@ -71,9 +71,9 @@ fn read(kind: u8, count: u8, body: &[u8]) -> RtcpPacket<'_> {
         SENDER_REPORT => reader.word().zip(reader.sender_info()).map(|(ssrc, info)| {
             RtcpPacket::SenderReport(ssrc, info, if count > 0 { reader.block() } else { None })
         }),
-        RECEIVER_REPORT => {
-            reader.word().map(|ssrc| RtcpPacket::ReceiverReport(ssrc, if count > 0 { reader.block() } else { None }))
-        }
+        RECEIVER_REPORT => reader
+            .word()
+            .map(|ssrc| RtcpPacket::ReceiverReport(ssrc, if count > 0 { reader.block() } else { None })),
         BYE => Some(RtcpPacket::Bye(if count > 0 { reader.word() } else { None })),
         _ => None,
     };
@@ -107,7 +107,12 @@ impl Reader<'_> {
 }
 
 /// Writes an SR (with `info`) or an RR (without) into `out`; returns the length, `None` if there is no room.
-pub fn write_report(out: &mut [u8], ssrc: u32, info: Option<SenderInfo>, block: Option<ReportBlock>) -> Option<usize> {
+pub fn write_report(
+    out: &mut [u8],
+    ssrc: u32,
+    info: Option<SenderInfo>,
+    block: Option<ReportBlock>,
+) -> Option<usize> {
     let kind = if info.is_some() { SENDER_REPORT } else { RECEIVER_REPORT };
     let length = 8 + info.map_or(0, |_| SENDER_INFO_BYTES) + block.map_or(0, |_| BLOCK_BYTES);
     let mut writer = Writer::new(out, kind, u8::from(block.is_some()), length)?;
@@ -161,9 +166,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BLOCK: ReportBlock =
-        ReportBlock { ssrc: 7, fraction_lost: 12, cumulative_lost: 345, highest_sequence: 70_000, jitter: 81 };
-    const INFO: SenderInfo = SenderInfo { ntp: 0x1234_5678_9ABC_DEF0, timestamp: 160, packets: 3, octets: 480 };
+    const BLOCK: ReportBlock = ReportBlock {
+        ssrc: 7,
+        fraction_lost: 12,
+        cumulative_lost: 345,
+        highest_sequence: 70_000,
+        jitter: 81,
+    };
+    const INFO: SenderInfo =
+        SenderInfo { ntp: 0x1234_5678_9ABC_DEF0, timestamp: 160, packets: 3, octets: 480 };
 
     #[test]
     fn a_compound_of_report_and_bye_is_read_back() {

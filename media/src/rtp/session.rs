@@ -338,7 +338,7 @@ mod tests {
         let mut peer = Peer::new();
         peer.packet(1, 10, 0, 0).unwrap();
         assert_eq!(peer.packet(1, 30_000, 0, 20), None);
-        assert_eq!(peer.packet(1, 11, 160, 20).unwrap().restarted, false);
+        assert!(!peer.packet(1, 11, 160, 20).unwrap().restarted);
         assert_eq!(peer.packet(1, 40_000, 0, 40), None);
         assert!(peer.packet(1, 40_001, 160, 60).unwrap().restarted);
         assert_eq!(peer.receiver.lost(), 0, "a restart isn't thirty thousand lost packets");

@@ -65,9 +65,10 @@ pub fn negotiate(offer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpErro
 fn choose(stream: &Stream, local: &LocalMedia) -> Option<(Codec, u8)> {
     match local.order {
         CodecOrder::Offer => stream.codecs.iter().find(|(codec, _)| local.codecs.contains(codec)).copied(),
-        CodecOrder::Local => {
-            local.codecs.iter().find_map(|ours| stream.codecs.iter().find(|(codec, _)| codec == ours).copied())
-        }
+        CodecOrder::Local => local
+            .codecs
+            .iter()
+            .find_map(|ours| stream.codecs.iter().find(|(codec, _)| codec == ours).copied()),
     }
 }
 

@@ -78,7 +78,9 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         return Err(SdpError::UnsupportedTransport);
     }
     let connection = media.connections.first().or(session.connection.as_ref()).ok_or(SdpError::NoAudio)?;
-    let address = unicast(connection).filter(|address| address.is_ipv4() == local.is_ipv4()).ok_or(SdpError::NoAudio)?;
+    let address = unicast(connection)
+        .filter(|address| address.is_ipv4() == local.is_ipv4())
+        .ok_or(SdpError::NoAudio)?;
     let remote = SocketAddr::new(address, media.port);
     let said = direction(session, media);
     // RFC 2543 §B.5, RFC 3264 §8.4: an unspecified address asks for silence.
@@ -87,7 +89,9 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         remote,
         rtcp: rtcp(media, remote),
         codecs: codecs(media),
-        telephone_event: formats(media).find(|(_, format)| format.is(TELEPHONE_EVENT)).map(|(number, _)| number),
+        telephone_event: formats(media)
+            .find(|(_, format)| format.is(TELEPHONE_EVENT))
+            .map(|(number, _)| number),
         ptime_ms: ptime(session, media),
         direction,
     })
@@ -179,8 +183,10 @@ fn ptime(session: &Session, media: &Media) -> u8 {
         value.trim().split('.').next()?.parse::<u32>().ok()
     };
     let range = u32::from(MIN_PTIME_MS)..=u32::from(MAX_PTIME_MS);
-    let asked = value("ptime").filter(|ms| ms % 10 == 0 && range.contains(ms)).unwrap_or(u32::from(DEFAULT_PTIME_MS));
-    let most = value("maxptime").filter(|ms| *ms >= u32::from(MIN_PTIME_MS)).unwrap_or(u32::from(MAX_PTIME_MS));
+    let asked =
+        value("ptime").filter(|ms| ms % 10 == 0 && range.contains(ms)).unwrap_or(u32::from(DEFAULT_PTIME_MS));
+    let most =
+        value("maxptime").filter(|ms| *ms >= u32::from(MIN_PTIME_MS)).unwrap_or(u32::from(MAX_PTIME_MS));
     let chosen = asked.min(most - most % 10);
     u8::try_from(chosen).unwrap_or(DEFAULT_PTIME_MS)
 }

@@ -26,11 +26,14 @@ pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
     let medias = before.as_ref().map_or(&[][..], |session| &session.medias);
     let live = medias.iter().position(|media| media.port != 0);
     let agreed = match (&before, live.and_then(|index| medias.get(index))) {
-        (Some(session), Some(media)) => Some((media.proto.as_str(), description::stream(session, media, local.address)?)),
+        (Some(session), Some(media)) => {
+            Some((media.proto.as_str(), description::stream(session, media, local.address)?))
+        }
         _ => None,
     };
     let number = |codec: Codec| {
-        let earlier = agreed.as_ref().and_then(|(_, stream)| stream.codecs.iter().find(|(known, _)| *known == codec));
+        let earlier =
+            agreed.as_ref().and_then(|(_, stream)| stream.codecs.iter().find(|(known, _)| *known == codec));
         earlier.map_or(codec.static_payload_type(), |(_, number)| *number)
     };
     let codecs: Vec<_> = local.codecs.iter().map(|codec| (*codec, number(*codec))).collect();
@@ -70,14 +73,19 @@ pub fn accept_answer(answer: &[u8], local: &LocalMedia) -> Result<Negotiated, Sd
     let theirs = theirs.ok_or(SdpError::AnswerMismatch)?;
     let ours = description::stream(&offered, ours, local.address)?;
     let theirs = description::stream(&answered, theirs, local.address)?;
-    let offered_as = |codec: Codec| ours.codecs.iter().find(|(known, _)| *known == codec).map(|(_, number)| *number);
+    let offered_as =
+        |codec: Codec| ours.codecs.iter().find(|(known, _)| *known == codec).map(|(_, number)| *number);
     let (codec, payload_type) = theirs
         .codecs
         .iter()
-        .find_map(|(codec, send)| offered_as(*codec).map(|receive| (*codec, PayloadTypes { send: *send, receive })))
+        .find_map(|(codec, send)| {
+            offered_as(*codec).map(|receive| (*codec, PayloadTypes { send: *send, receive }))
+        })
         .ok_or(SdpError::NoCommonCodec)?;
-    let telephone_event =
-        theirs.telephone_event.zip(ours.telephone_event).map(|(send, receive)| PayloadTypes { send, receive });
+    let telephone_event = theirs
+        .telephone_event
+        .zip(ours.telephone_event)
+        .map(|(send, receive)| PayloadTypes { send, receive });
     Ok(Negotiated {
         sdp,
         origin: local.origin.clone(),

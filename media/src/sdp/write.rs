@@ -83,7 +83,8 @@ fn formats(audio: &Audio<'_>) -> String {
 fn attributes(audio: &Audio<'_>) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(8);
     for (codec, number) in audio.codecs {
-        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} {}/8000", codec.encoding_name())));
+        attributes
+            .push(Attribute::with_value("rtpmap", format_args!("{number} {}/8000", codec.encoding_name())));
     }
     if let Some(number) = audio.telephone_event {
         attributes.push(Attribute::with_value("rtpmap", format_args!("{number} telephone-event/8000")));

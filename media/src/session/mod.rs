@@ -19,7 +19,9 @@ pub use source::{Prefix, SourcePolicy};
 
 use crate::codec::Codec;
 use crate::dtmf::Digit;
-use crate::dtmf::telephone_event::{EventPacket, EventReceiver, EventSender, KeyPress, OutgoingEvent, PAYLOAD_BYTES};
+use crate::dtmf::telephone_event::{
+    EventPacket, EventReceiver, EventSender, KeyPress, OutgoingEvent, PAYLOAD_BYTES,
+};
 use crate::jitter_buffer::JitterBuffer;
 use crate::playout::{Playout, PlayoutCommand, PlayoutEvent, PlayoutFull};
 use crate::rtp::packet::{HEADER_BYTES, Packet, is_rtcp};
@@ -150,7 +152,8 @@ impl Session {
         let samples = self.frame_samples;
         self.jitter.read(self.frame.get_mut(..samples).unwrap_or_default());
         self.frame_fresh = true;
-        let length = if self.agreement.direction.sends() { self.write_packet(out) } else { self.stay_silent() };
+        let length =
+            if self.agreement.direction.sends() { self.write_packet(out) } else { self.stay_silent() };
         self.sender.advance(u32::try_from(samples).unwrap_or(0));
         Some(length)
     }
@@ -254,7 +257,8 @@ impl Session {
     /// change law without a word.
     fn kind(&self, payload_type: u8) -> Option<Kind> {
         let agreement = &self.agreement;
-        let is_event = |types: crate::sdp::PayloadTypes| payload_type == types.receive || payload_type == types.send;
+        let is_event =
+            |types: crate::sdp::PayloadTypes| payload_type == types.receive || payload_type == types.send;
         if payload_type == agreement.payload_type.receive || payload_type == agreement.payload_type.send {
             Some(Kind::Audio(agreement.codec))
         } else if agreement.telephone_event.is_some_and(is_event) {
@@ -273,7 +277,8 @@ impl Session {
                 if self.receiver.ssrc().is_none_or(|ssrc| ssrc == packet.ssrc) {
                     self.receiver.admit(packet, false, now);
                 }
-                let event = EventPacket { ssrc: packet.ssrc, timestamp: packet.timestamp, payload: packet.payload };
+                let event =
+                    EventPacket { ssrc: packet.ssrc, timestamp: packet.timestamp, payload: packet.payload };
                 for press in self.keys.handle(event, now) {
                     self.pressed(press);
                 }
@@ -298,7 +303,8 @@ impl Session {
         let samples = self.frame_samples;
         let event_type = self.agreement.telephone_event.map(|types| types.send);
         let due = u32::try_from(samples).unwrap_or(0);
-        let event = event_type.and_then(|kind| Some((kind, self.outgoing_keys.next(self.sender.timestamp(), due)?)));
+        let event =
+            event_type.and_then(|kind| Some((kind, self.outgoing_keys.next(self.sender.timestamp(), due)?)));
         match event {
             Some((payload_type, event)) => self.write_event(payload_type, event, out),
             None => self.write_audio(out),
@@ -357,7 +363,9 @@ impl From<PlayoutEvent> for MediaEvent {
     fn from(event: PlayoutEvent) -> Self {
         match event {
             PlayoutEvent::Drained { utterance, sent_ms } => Self::Drained { utterance, sent_ms },
-            PlayoutEvent::Cleared { utterance, sent_ms, unsent_ms } => Self::Cleared { utterance, sent_ms, unsent_ms },
+            PlayoutEvent::Cleared { utterance, sent_ms, unsent_ms } => {
+                Self::Cleared { utterance, sent_ms, unsent_ms }
+            }
         }
     }
 }

@@ -137,7 +137,8 @@ impl SourceFilter {
     /// Where to send: the SDP's address, or the locked source where NAT makes that one meaningless (RFC 4961).
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        let behind_nat = matches!(self.policy, SourcePolicy::Latch(_)) || self.expected.ip() != canonical(self.sdp).ip();
+        let behind_nat =
+            matches!(self.policy, SourcePolicy::Latch(_)) || self.expected.ip() != canonical(self.sdp).ip();
         let destination = match self.locked {
             Some(locked) if behind_nat => locked,
             _ => self.expected,
@@ -146,7 +147,8 @@ impl SourceFilter {
     }
 
     fn is_stable(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> bool {
-        let known = self.candidates.iter_mut().find(|candidate| candidate.source == source && candidate.ssrc == ssrc);
+        let known =
+            self.candidates.iter_mut().find(|candidate| candidate.source == source && candidate.ssrc == ssrc);
         if let Some(candidate) = known {
             let step = sequence.wrapping_sub(candidate.sequence);
             candidate.packets = if SEQUENCE_STEPS.contains(&step) { candidate.packets + 1 } else { 1 };
@@ -182,8 +184,8 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let shared = Prefix { network: IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), bits: 10 };
-            !(v4.is_unspecified() || v4.is_loopback() || v4.is_private() || v4.is_link_local())
-                && !shared.contains(address)
+            let local = v4.is_unspecified() || v4.is_loopback() || v4.is_private() || v4.is_link_local();
+            !(local || shared.contains(address))
         }
         IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_loopback() || is_local(v6)),
     }
@@ -227,7 +229,11 @@ mod tests {
         let verdicts: Vec<_> = (1..4).map(|n| later.judge(address("192.0.2.1:9000"), 1, n)).collect();
         assert_eq!(verdicts, [Verdict::Wait, Verdict::Wait, Verdict::Accept]);
         assert_eq!(later.judge(address("192.0.2.1:4000"), 1, 4), Verdict::Refuse, "locked stays locked");
-        assert_eq!(later.destination(), Some(address("192.0.2.1:4000")), "asymmetric RTP goes where the SDP says");
+        assert_eq!(
+            later.destination(),
+            Some(address("192.0.2.1:4000")),
+            "asymmetric RTP goes where the SDP says"
+        );
     }
 
     #[test]
@@ -274,14 +280,19 @@ mod tests {
 
     #[test]
     fn a_private_or_unspecified_address_stands_for_a_public_signalling_source() {
-        for sdp in ["10.1.2.3:4000", "192.168.1.1:4000", "172.16.0.1:4000", "100.64.9.9:4000", "0.0.0.0:4000"] {
+        for sdp in ["10.1.2.3:4000", "192.168.1.1:4000", "172.16.0.1:4000", "100.64.9.9:4000", "0.0.0.0:4000"]
+        {
             let mut filter = filter(SourcePolicy::Address, sdp, Some("198.51.100.7"));
             assert_eq!(filter.destination(), Some(address("198.51.100.7:4000")), "{sdp}");
             assert!(!filter.permits(address(sdp)));
             for sequence in 1..4 {
                 filter.judge(address("198.51.100.7:61000"), 1, sequence);
             }
-            assert_eq!(filter.destination(), Some(address("198.51.100.7:61000")), "behind NAT the source is the way back");
+            assert_eq!(
+                filter.destination(),
+                Some(address("198.51.100.7:61000")),
+                "behind NAT the source is the way back"
+            );
         }
         let inside = filter(SourcePolicy::Address, "10.1.2.3:4000", Some("10.9.9.9"));
         assert_eq!(inside.destination(), Some(address("10.1.2.3:4000")));

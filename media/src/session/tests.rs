@@ -1,0 +1,338 @@
+use super::*;
+use crate::playout::{Chunk, UtteranceId};
+use crate::rtp::packet::Header;
+use crate::sdp::{Direction, PayloadTypes};
+
+const PEER: &str = "192.0.2.1:4000";
+const MS: Duration = Duration::from_millis(1);
+
+fn agreement() -> Agreement {
+    Agreement {
+        codec: Codec::Pcma,
+        payload_type: PayloadTypes::same(8),
+        telephone_event: Some(PayloadTypes::same(101)),
+        ptime_ms: 20,
+        remote: address(PEER),
+        direction: Direction::SendRecv,
+        held: false,
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// A session with a clock and a peer that numbers its packets.
+struct Line {
+    session: Session,
+    now: Instant,
+    sequence: u16,
+    timestamp: u32,
+}
+
+/// A packet of ours, read back.
+#[derive(Debug, Clone, PartialEq)]
+struct Sent {
+    marker: bool,
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    payload: Vec<u8>,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self::with(agreement())
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "an arbitrary origin for a test's own clock")]
+    fn with(agreement: Agreement) -> Self {
+        let now = Instant::now();
+        let config = SessionConfig::new(agreement, 0xAABB_CCDD, 65_534, u32::MAX - 159);
+        Self { session: Session::new(config, now), now, sequence: 0, timestamp: 0 }
+    }
+
+    fn tick(&mut self) -> Option<Sent> {
+        let mut out = [0; MAX_PACKET_BYTES];
+        let length = self.session.tick(self.now, &mut out).expect("a frame is due");
+        self.now += MS * self.session.frame_samples() as u32 / 8;
+        (length > 0).then(|| {
+            let packet = Packet::parse(&out[..length]).unwrap();
+            Sent {
+                marker: packet.marker,
+                payload_type: packet.payload_type,
+                sequence: packet.sequence,
+                timestamp: packet.timestamp,
+                payload: packet.payload.to_vec(),
+            }
+        })
+    }
+
+    fn hear(&mut self, payload: &[u8]) {
+        self.hear_from(PEER, 1, 8, payload);
+    }
+
+    fn hear_from(&mut self, source: &str, ssrc: u32, payload_type: u8, payload: &[u8]) {
+        let header =
+            Header { marker: false, payload_type, sequence: self.sequence, timestamp: self.timestamp, ssrc };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.extend_from_slice(payload);
+        self.session.handle_rtp(&bytes, address(source), self.now);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(payload.len() as u32);
+    }
+
+    fn events(&mut self) -> Vec<MediaEvent> {
+        std::iter::from_fn(|| self.session.poll_event()).collect()
+    }
+}
+
+#[test]
+fn packets_flow_from_the_first_tick_with_marker_and_running_numbers() {
+    let mut line = Line::new();
+    let sent: Vec<_> = (0..3).map(|_| line.tick().unwrap()).collect();
+    assert_eq!(sent.iter().map(|p| p.marker).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(sent.iter().map(|p| p.sequence).collect::<Vec<_>>(), [65_534, 65_535, 0]);
+    assert_eq!(sent.iter().map(|p| p.timestamp).collect::<Vec<_>>(), [u32::MAX - 159, 0, 160]);
+    assert!(sent.iter().all(|p| p.payload_type == 8 && p.payload == [0xD5; 160]));
+}
+
+#[test]
+fn every_packet_time_is_sent_at_its_own_pace() {
+    for ptime_ms in [10u8, 20, 30, 40, 50, 60] {
+        let mut line = Line::with(Agreement { ptime_ms, ..agreement() });
+        let start = line.now;
+        let sent: Vec<_> = (0..10).map(|_| line.tick().unwrap()).collect();
+        assert!(sent.iter().all(|p| p.payload.len() == usize::from(ptime_ms) * 8));
+        assert_eq!(line.session.next_tick(), start + MS * u32::from(ptime_ms) * 10);
+        assert_eq!(sent[9].timestamp.wrapping_sub(sent[0].timestamp), u32::from(ptime_ms) * 72);
+    }
+}
+
+#[test]
+fn the_callers_audio_comes_out_after_sixty_milliseconds_one_frame_a_tick() {
+    let mut line = Line::new();
+    let mut frames = Vec::new();
+    for n in 0..6u8 {
+        line.hear(&[0x80 | n; 160]);
+        line.tick();
+        frames.push(line.session.next_frame().unwrap().to_vec());
+        assert_eq!(line.session.next_frame(), None);
+    }
+    assert!(frames[..3].iter().all(|frame| frame == &[0; 160]));
+    assert_eq!(frames[3], [Codec::Pcma.decode(0x80); 160]);
+    assert_eq!(frames[5], [Codec::Pcma.decode(0x82); 160]);
+    assert_eq!(line.events(), [MediaEvent::FirstPacket { source: address(PEER) }]);
+}
+
+#[test]
+fn both_laws_are_understood_whatever_was_agreed() {
+    let mut line = Line::new();
+    for _ in 0..4 {
+        line.hear_from(PEER, 1, 0, &[0x80; 160]);
+        line.tick();
+    }
+    assert_eq!(line.session.next_frame().unwrap(), [32_124; 160]);
+}
+
+#[test]
+fn an_injected_stream_is_never_heard_and_is_counted() {
+    let mut line = Line::new();
+    for _ in 0..10 {
+        line.hear_from("203.0.113.66:4000", 9, 8, &[0x80; 160]);
+        line.tick();
+        assert_eq!(line.session.next_frame().unwrap(), [0; 160], "before the first packet");
+    }
+    line.hear(&[0xD5; 160]);
+    line.session.update(agreement(), line.now);
+    for _ in 0..10 {
+        line.hear_from("192.0.2.1:4444", 9, 8, &[0x80; 160]);
+        line.hear_from("203.0.113.66:4000", 9, 8, &[0x80; 160]);
+        line.tick();
+        let quiet = line.session.next_frame().unwrap().iter().all(|sample| sample.abs() <= 8);
+        assert!(quiet, "after a re-INVITE");
+    }
+    assert_eq!(line.session.stats().injected, 30);
+    assert_eq!(line.session.stats().received, 1);
+}
+
+#[test]
+fn junk_of_the_right_source_is_counted_and_harmless() {
+    let mut line = Line::new();
+    let peer = address(PEER);
+    line.session.handle_rtp(&[], peer, line.now);
+    line.session.handle_rtp(&[0x80; 11], peer, line.now);
+    line.session.handle_rtp(&[0xFF; 600], peer, line.now);
+    line.session.handle_rtp(&[0x80, 200, 0, 1, 0, 0, 0, 1], peer, line.now);
+    line.hear_from(PEER, 1, 96, &[0; 160]);
+    let stats = line.session.stats();
+    assert_eq!((stats.malformed, stats.rtcp, stats.unknown_payload), (3, 1, 1));
+    assert_eq!(line.events(), [], "none of it locks the source");
+    line.hear(&[0xD5; 1_400]);
+    assert_eq!(line.session.stats().buffer.unfit, 1);
+    line.tick();
+}
+
+#[test]
+fn comfort_noise_keeps_the_call_alive_and_plays_silence() {
+    let mut line = Line::new();
+    for _ in 0..5 {
+        line.hear_from(PEER, 1, 13, &[0x40]);
+        line.tick();
+    }
+    assert_eq!(line.session.next_frame().unwrap(), [0; 160]);
+    assert_eq!(line.session.stats().comfort_noise, 5);
+}
+
+#[test]
+fn a_key_is_reported_once_and_disturbs_no_audio() {
+    let mut line = Line::new();
+    line.hear(&[0xD5; 160]);
+    for duration in [160u16, 320, 480, 640, 800, 800, 800] {
+        let end = if duration == 800 { 0x80 } else { 0 };
+        let [d0, d1] = duration.to_be_bytes();
+        let timestamp = line.timestamp;
+        line.hear_from(PEER, 1, 101, &[11, 10 | end, d0, d1]);
+        line.timestamp = timestamp;
+        line.tick();
+    }
+    let events = line.events();
+    let digit = MediaEvent::Digit { digit: Digit::from_char('#').unwrap(), duration_ms: 100 };
+    assert_eq!(events[1..], [digit]);
+    assert_eq!(line.session.stats().lost, 0);
+    assert!(!format!("{events:?}").contains('#'), "keys are masked in logs");
+}
+
+#[test]
+fn a_key_whose_end_was_lost_comes_with_a_later_tick() {
+    let mut line = Line::new();
+    line.hear_from(PEER, 1, 101, &[1, 10, 0, 160]);
+    for _ in 0..12 {
+        line.tick();
+    }
+    assert!(matches!(line.events()[1..], [MediaEvent::Digit { duration_ms: 20, .. }]));
+}
+
+#[test]
+fn a_sent_key_replaces_audio_and_playout_waits() {
+    let mut line = Line::new();
+    let utterance = UtteranceId(2);
+    let chunk = Chunk::Pcm(vec![1_000; 160].into());
+    line.session.playout(PlayoutCommand::Audio { utterance, chunk }).unwrap();
+    assert!(line.session.send_digit(Digit::from_char('5').unwrap(), 40));
+    let types: Vec<_> = (0..6).map(|_| line.tick().unwrap()).collect();
+    assert_eq!(types.iter().map(|p| p.payload_type).collect::<Vec<_>>(), [101, 101, 101, 101, 8, 8]);
+    assert!(types[..4].iter().all(|p| p.timestamp == types[0].timestamp));
+    assert_eq!(types[4].timestamp.wrapping_sub(types[0].timestamp), 640);
+    assert_eq!(types[4].payload, [Codec::Pcma.encode(1_000); 160]);
+    let mut without = Line::with(Agreement { telephone_event: None, ..agreement() });
+    assert!(!without.session.send_digit(Digit::from_char('5').unwrap(), 40));
+}
+
+#[test]
+fn drained_tells_what_was_sent() {
+    let mut line = Line::new();
+    let utterance = UtteranceId(2);
+    let chunk = Chunk::Pcma(vec![0x2A; 400].into());
+    line.session.playout(PlayoutCommand::Audio { utterance, chunk }).unwrap();
+    line.session.playout(PlayoutCommand::End { utterance }).unwrap();
+    for _ in 0..2 {
+        line.tick();
+        assert_eq!(line.events(), []);
+    }
+    assert_eq!(line.tick().unwrap().payload[..81], [[0x2A; 80].as_slice(), &[0xD5]].concat());
+    assert_eq!(line.events(), [MediaEvent::Drained { utterance, sent_ms: 50 }]);
+}
+
+#[test]
+fn hold_stops_packets_and_playout_and_parks_the_timeout() {
+    let mut line = Line::new();
+    line.hear(&[0xD5; 160]);
+    let first = line.tick().unwrap();
+    let utterance = UtteranceId(2);
+    let chunk = Chunk::Pcma(vec![0x2A; 160].into());
+    line.session.playout(PlayoutCommand::Audio { utterance, chunk }).unwrap();
+    let held = Agreement { direction: Direction::RecvOnly, held: true, ..agreement() };
+    line.session.update(held, line.now);
+    for _ in 0..5_000 {
+        assert_eq!(line.tick(), None);
+        assert!(line.session.next_frame().is_some());
+    }
+    assert_eq!(line.session.queued_ms(), 20);
+    line.session.update(agreement(), line.now);
+    let resumed = line.tick().unwrap();
+    assert!(resumed.marker);
+    assert_eq!(resumed.sequence, first.sequence.wrapping_add(1), "nothing was lost");
+    assert_eq!(resumed.timestamp.wrapping_sub(first.timestamp), 5_001 * 160);
+    assert_eq!(resumed.payload, [0x2A; 160]);
+    assert_eq!(line.events().len(), 1, "no timeout in 100 s of hold");
+}
+
+#[test]
+fn silence_of_the_peer_is_told_once_and_so_is_its_return() {
+    let mut line = Line::new();
+    for _ in 0..1_600 {
+        line.tick();
+    }
+    assert_eq!(line.events(), [MediaEvent::Timeout { first_media: true, silent_ms: 30_000 }]);
+    line.hear(&[0xD5; 160]);
+    assert_eq!(line.events()[1..], [MediaEvent::Resumed]);
+    for _ in 0..3_100 {
+        line.tick();
+    }
+    assert_eq!(line.events(), [MediaEvent::Timeout { first_media: false, silent_ms: 60_000 }]);
+}
+
+#[test]
+fn a_stall_is_caught_up_by_three_frames_and_the_time_line_stays() {
+    let mut line = Line::new();
+    let first = line.tick().unwrap();
+    line.now += MS * 980;
+    let mut out = [0; MAX_PACKET_BYTES];
+    let mut stamps = Vec::new();
+    while let Some(length) = line.session.tick(line.now, &mut out) {
+        let packet = Packet::parse(&out[..length]).unwrap();
+        stamps.push((packet.timestamp.wrapping_sub(first.timestamp) / 160, packet.marker));
+    }
+    assert_eq!(stamps, [(48, true), (49, false), (50, false)]);
+    assert_eq!(line.session.stats().skipped_frames, 47);
+}
+
+#[test]
+fn a_new_law_and_packet_time_apply_from_the_next_frame() {
+    let mut line = Line::new();
+    line.tick();
+    let changed =
+        Agreement { codec: Codec::Pcmu, payload_type: PayloadTypes::same(0), ptime_ms: 30, ..agreement() };
+    line.session.update(changed, line.now);
+    let sent = line.tick().unwrap();
+    assert_eq!((sent.payload_type, sent.payload), (0, vec![0xFF; 240]));
+    line.tick();
+}
+
+#[test]
+fn a_stream_that_restarts_is_heard_again() {
+    let mut line = Line::new();
+    for _ in 0..10 {
+        line.hear(&[0xAA; 160]);
+        line.tick();
+    }
+    (line.sequence, line.timestamp) = (40_000, 3_000_000_000);
+    for _ in 0..6 {
+        line.hear_from(PEER, 77, 8, &[0x80; 160]);
+        line.tick();
+    }
+    assert_eq!(line.session.next_frame().unwrap(), [Codec::Pcma.decode(0x80); 160]);
+    assert_eq!(line.session.stats().restarts, 1);
+}
+
+#[test]
+fn unread_events_are_bounded() {
+    let mut line = Line::new();
+    for n in 0..1_000u32 {
+        line.timestamp = n * 2_000;
+        line.hear_from(PEER, 1, 101, &[1, 0x8A, 3, 32]);
+    }
+    assert_eq!(line.events().len(), MAX_EVENTS);
+    assert_eq!(line.session.stats().events_dropped as usize, 1_001 - MAX_EVENTS);
+}

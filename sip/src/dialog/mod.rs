@@ -32,6 +32,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Unacknowledged {
     pub cseq: u32,
+    /// Whether it carries an offer of ours, so that the ACK brings the answer.
+    pub offered: bool,
     pub response: Bytes,
     pub interval: Duration,
     pub path: ReplyPath,
@@ -61,7 +63,8 @@ pub(crate) struct Dialog {
     /// `To` of our requests, tag included where there is one.
     pub remote: Bytes,
     pub local_cseq: u32,
-    pub remote_cseq: u32,
+    /// That of the far end's last request; `None` before its first (§12.1.2).
+    pub remote_cseq: Option<u32>,
     pub remote_target: Uri,
     pub route_set: RouteSet,
     pub flow: Flow,
@@ -69,7 +72,7 @@ pub(crate) struct Dialog {
     pub unacknowledged: Option<Unacknowledged>,
     pub pending_offer: Option<PendingOffer>,
     pub refer: Option<ReferSubscription>,
-    /// A BYE was asked for before the ACK came (§15: not before the ACK).
+    /// A BYE with this reason was asked for before the ACK came (§15: not before the ACK).
     pub bye_wanted: Option<Bytes>,
     /// The owner has let go; the dialog disappears as soon as it is over.
     pub forgotten: bool,

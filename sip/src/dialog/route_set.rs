@@ -12,7 +12,8 @@ pub(crate) struct RouteSet {
 
 fn hops(headers: &Headers) -> Result<Vec<(Uri, Bytes)>, HeaderError> {
     let hops = headers.record_routes()?;
-    Ok(hops.into_iter().map(|hop| (hop.uri.clone(), Bytes::copy_from_slice(hop.raw()))).collect())
+    // Detached, lest a dialog keeps the whole INVITE in memory.
+    Ok(hops.into_iter().map(|hop| (hop.uri.detach(), Bytes::copy_from_slice(hop.raw()))).collect())
 }
 
 /// Where a request inside a dialog goes and what it says.
@@ -57,7 +58,7 @@ impl RouteSet {
             }
         } else {
             let mut routes: Vec<Bytes> = self.hops.iter().skip(1).map(|(_, raw)| raw.clone()).collect();
-            routes.push(Bytes::from([b"<", target.as_bytes().as_ref(), b">"].concat()));
+            routes.push(Bytes::from([b"<", target.as_bytes(), b">"].concat()));
             Routed { request_uri: first.clone(), routes, next_hop: first.clone() }
         }
     }

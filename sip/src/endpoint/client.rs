@@ -7,8 +7,8 @@ use super::event::{ClientId, Event, InviteId, ReferProgress, Ticket, Transmit};
 use super::flow::{ConnectionId, Flow, Target, Transport};
 use super::timers::{Owner, Timers};
 use super::{Endpoint, shrink};
-use crate::dialog::DialogId;
-use crate::message::{Method, Request, Response, StatusCode};
+use crate::dialog::{Dialog, DialogId};
+use crate::message::{HeaderName, Method, Request, Response, StatusCode};
 use crate::random::Key;
 use crate::transaction::client_invite::ClientInvite;
 use crate::transaction::client_non_invite::ClientNonInvite;
@@ -27,8 +27,8 @@ pub(crate) enum User {
     Cancel,
     /// A dialog that ends.
     Bye(DialogId),
-    /// A dialog that hands its caller over.
-    Refer(DialogId),
+    /// A dialog that hands its caller over, by the REFER with this CSeq.
+    Refer(DialogId, u32),
 }
 
 /// Where a request goes.
@@ -97,6 +97,11 @@ impl Endpoint {
             self.counters.unreadable += 1;
             return;
         };
+        // Another hop's below ours: not for us (§8.1.3.3).
+        if response.headers().list(HeaderName::Via).nth(1).is_some() {
+            self.counters.stray_responses += 1;
+            return;
+        }
         let Some(client) = self.clients.get_mut(&key) else {
             self.counters.stray_responses += 1;
             return;
@@ -111,6 +116,15 @@ impl Endpoint {
             }
         };
         self.apply_client(key, actions, Some((flow, response)), now);
+    }
+
+    /// Gives a cancelled INVITE as long as anything else to get its final response (§9.1).
+    pub(crate) fn limit_cancelled(&mut self, branch: &str, now: Instant) {
+        let key = key::client(&self.keyer, branch.as_bytes(), &Method::Invite);
+        let at = now + Timer::Cancelled.first(&self.config.timers, false);
+        if let Some(client) = self.clients.get_mut(&key) {
+            self.timers.start(&mut client.timers, Owner::Client(key), Timer::Cancelled, at);
+        }
     }
 
     pub(crate) fn client_timer(&mut self, key: Key, timer: Timer, serial: u64, now: Instant) {
@@ -129,8 +143,16 @@ impl Endpoint {
 
     /// The transport gave up (§8.1.3.1).
     pub(crate) fn client_undeliverable(&mut self, key: Key) {
-        if let Some(client) = self.clients.remove(&key) {
-            self.client_failed(client.user);
+        // After an answer of any kind, one copy of the request that got lost means nothing.
+        let unanswered = self.clients.get(&key).is_some_and(|client| {
+            matches!(
+                client.machine,
+                Machine::Invite(ClientInvite::Calling { .. })
+                    | Machine::NonInvite(ClientNonInvite::Trying { .. })
+            )
+        });
+        if unanswered && let Some(client) = self.clients.remove(&key) {
+            self.client_failed(client.user, StatusCode::SERVICE_UNAVAILABLE);
         }
     }
 
@@ -166,7 +188,7 @@ impl Endpoint {
                 }
                 Action::TimedOut => {
                     let user = client.user;
-                    self.client_failed(user);
+                    self.client_failed(user, StatusCode::REQUEST_TIMEOUT);
                 }
                 Action::Destroy => {
                     if let Some(client) = self.clients.remove(&key)
@@ -195,29 +217,36 @@ impl Endpoint {
             User::Cancel => {}
             _ if status.is_provisional() => {}
             User::Bye(dialog) => self.dialog_closed(dialog),
-            User::Refer(dialog) => self.refer_answered(dialog, status),
+            User::Refer(dialog, cseq) => self.refer_answered(dialog, cseq, status),
         }
     }
 
-    fn client_failed(&mut self, user: User) {
+    /// `status` is what stands for the failure (§8.1.3.1).
+    fn client_failed(&mut self, user: User, status: StatusCode) {
         match user {
             User::Owner(client) => self.emit(Event::NoResponse { client }),
-            User::Invite(invite) => self.invite_failed(invite),
+            User::Invite(invite) => self.invite_failed(invite, status),
             User::Cancel => {}
             User::Bye(dialog) => self.dialog_closed(dialog),
-            User::Refer(dialog) => {
-                if let Some(dialog) = self.dialogs.get_mut(&dialog) {
+            User::Refer(id, cseq) => {
+                if let Some(dialog) = self.dialog_referring(id, cseq) {
                     dialog.refer = None;
+                    self.emit(Event::Refer { dialog: id, progress: ReferProgress::Unanswered });
                 }
-                self.emit(Event::Refer { dialog, progress: ReferProgress::Unanswered });
             }
         }
     }
 
-    fn refer_answered(&mut self, id: DialogId, status: StatusCode) {
-        if !status.is_success()
-            && let Some(dialog) = self.dialogs.get_mut(&id)
-        {
+    /// The dialog, if it still waits for what becomes of the REFER with this CSeq: a last NOTIFY
+    /// may have come before, and another REFER after it.
+    fn dialog_referring(&mut self, id: DialogId, cseq: u32) -> Option<&mut Dialog> {
+        let dialog = self.dialogs.get_mut(&id)?;
+        dialog.refer.as_ref().is_some_and(|refer| refer.cseq == cseq).then_some(dialog)
+    }
+
+    fn refer_answered(&mut self, id: DialogId, cseq: u32, status: StatusCode) {
+        let Some(dialog) = self.dialog_referring(id, cseq) else { return };
+        if !status.is_success() {
             dialog.refer = None;
         }
         self.emit(Event::Refer { dialog: id, progress: ReferProgress::Answered(status) });
@@ -248,19 +277,5 @@ impl Endpoint {
             Transport::Udp => format!("<sip:{}>", self.sent_by(local)),
             Transport::Tcp => format!("<sip:{};transport=tcp>", self.sent_by(local)),
         }
-    }
-
-    /// Whether a request is a method that makes no dialog here.
-    pub(crate) fn methods_allowed() -> &'static [Method] {
-        &[
-            Method::Invite,
-            Method::Ack,
-            Method::Cancel,
-            Method::Bye,
-            Method::Options,
-            Method::Info,
-            Method::Update,
-            Method::Notify,
-        ]
     }
 }

@@ -155,7 +155,7 @@ pub enum Event {
         /// The `Reason` header (RFC 3326), if there was one.
         reason: Option<Bytes>,
     },
-    /// Our BYE was answered, or nobody was there to answer it.
+    /// Our BYE was answered, or nobody was there to answer it, or the far end's crossed it.
     Closed {
         /// The dialog.
         dialog: DialogId,
@@ -192,7 +192,8 @@ pub enum Event {
         /// The session description.
         answer: Bytes,
     },
-    /// A call of ours was refused, or nobody answered (408).
+    /// A call of ours was refused, or nobody answered (408), or nobody could be asked (503), or it
+    /// was cancelled and nothing was heard of it any more (487).
     Rejected {
         /// Which.
         invite: InviteId,

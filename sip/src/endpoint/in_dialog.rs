@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::event::{Event, OfferMethod, ReferProgress};
 use super::flow::Flow;
-use super::receive::{ACCEPT, allow_value, unsupported};
+use super::receive::{ACCEPT, ALLOW, unsupported};
 use super::timers::Owner;
 use super::{Endpoint, ReplyPath, shrink};
-use crate::dialog::{DialogId, PendingOffer, Phase};
+use crate::dialog::{Dialog, DialogId, PendingOffer, Phase};
 use crate::message::{HeaderName, Method, Request, StatusCode};
 use crate::random::Key;
 use crate::transaction::timer::{Timer, backed_off};
@@ -53,24 +53,29 @@ impl Endpoint {
     pub(crate) fn receive_in_dialog(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
         let Some(id) = self.dialog_of(&request) else {
             self.counters.stray_requests += 1;
-            let status = StatusCode::CALL_DOES_NOT_EXIST;
-            self.refuse(key, flow, request, status, &[], now);
+            self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
         };
+        let full = self.servers.len() >= self.config.max_transactions;
         let (Ok(cseq), Some(dialog)) = (request.headers().cseq(), self.dialogs.get_mut(&id)) else {
             return;
         };
         if matches!(dialog.phase, Phase::Closed) {
-            let status = StatusCode::CALL_DOES_NOT_EXIST;
-            self.refuse(key, flow, request, status, &[], now);
+            self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
         }
-        if cseq.number <= dialog.remote_cseq {
+        // A call may always be ended, however busy we are.
+        if full && *request.method() != Method::Bye {
+            self.counters.shed += 1;
+            self.refuse_statelessly(flow, &request, StatusCode::SERVICE_UNAVAILABLE, &[]);
+            return;
+        }
+        if dialog.remote_cseq.is_some_and(|last| cseq.number <= last) {
             // Out of order: §12.2.2.
-            self.refuse(key, flow, request, StatusCode::SERVER_INTERNAL_ERROR, &[], now);
+            self.refuse_statelessly(flow, &request, StatusCode::SERVER_INTERNAL_ERROR, &[]);
             return;
         }
-        dialog.remote_cseq = cseq.number;
+        dialog.remote_cseq = Some(cseq.number);
         if *request.method() != Method::Bye
             && let Some((status, headers)) = unsupported(&request)
         {
@@ -126,10 +131,13 @@ impl Endpoint {
             || status == StatusCode::NOT_IMPLEMENTED
             || *request.method() == Method::Options
         {
-            builder = builder.header(HeaderName::Allow, allow_value());
+            builder = builder.header(HeaderName::Allow, ALLOW);
         }
         if *request.method() == Method::Options {
             builder = builder.header(HeaderName::Accept, ACCEPT);
+        }
+        if *request.method() == Method::Update {
+            builder = builder.header(HeaderName::Contact, self.contact(flow.transport, flow.local));
         }
         let response = builder.build();
         self.open_server(key, ReplyPath::of(flow, &request), request, Some(id), None);
@@ -143,22 +151,19 @@ impl Endpoint {
         let phase = std::mem::replace(&mut dialog.phase, Phase::Closed);
         let tag = dialog.local_tag.clone();
         dialog.unacknowledged = None;
-        dialog.bye_wanted = None;
+        let ours_waits = dialog.bye_wanted.take().is_some();
         dialog.timers.stop(Timer::Success);
         dialog.timers.stop(Timer::Ack);
-        let pending = dialog.pending_offer.take();
+        self.terminate_pending_offer(id, now);
         match phase {
             // A BYE ends an early dialog too (§15.1.2): the INVITE gets its final response.
             Phase::Early(invite) => {
                 self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
                 self.emit(Event::Bye { dialog: id, reason });
             }
-            Phase::Established => {
-                if let Some(pending) = pending {
-                    self.respond_status(pending.transaction, StatusCode::REQUEST_TERMINATED, &tag, now);
-                }
-                self.emit(Event::Bye { dialog: id, reason });
-            }
+            // Ours was on its way, as soon as the ACK should come.
+            Phase::Established if ours_waits => self.emit(Event::Closed { dialog: id }),
+            Phase::Established => self.emit(Event::Bye { dialog: id, reason }),
             // Ours crossed theirs: whatever comes back for ours, it is over now.
             Phase::Closing => self.emit(Event::Closed { dialog: id }),
             Phase::Closed => {}
@@ -176,19 +181,19 @@ impl Endpoint {
         now: Instant,
     ) {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        let busy = dialog.pending_offer.is_some()
-            || dialog.unacknowledged.is_some() && method == OfferMethod::Invite;
-        if busy || matches!(dialog.phase, Phase::Early(_)) {
-            // One at a time (§14.2, RFC 3311 §5.2): try again in a moment of chance length.
-            let wait = (self.tokens.next_u64() % 11).to_string();
-            let headers = [(HeaderName::RetryAfter, wait)];
-            self.refuse(key, flow, request, StatusCode::SERVER_INTERNAL_ERROR, &headers, now);
-            return;
-        }
-        if matches!(dialog.phase, Phase::Closing) {
-            let status = StatusCode::CALL_DOES_NOT_EXIST;
-            self.refuse(key, flow, request, status, &[], now);
-            return;
+        match clash(dialog, method, !request.body().is_empty()) {
+            None => {}
+            Some(StatusCode::SERVER_INTERNAL_ERROR) => {
+                // Try again in a moment of chance length.
+                let wait = (self.tokens.next_u64() % 11).to_string();
+                let headers = [(HeaderName::RetryAfter, wait)];
+                self.refuse(key, flow, request, StatusCode::SERVER_INTERNAL_ERROR, &headers, now);
+                return;
+            }
+            Some(status) => {
+                self.refuse(key, flow, request, status, &[], now);
+                return;
+            }
         }
         let offer = match body::session_description(&request) {
             Ok(offer) => offer,
@@ -203,6 +208,11 @@ impl Endpoint {
             dialog.remote_target = contact;
         }
         dialog.flow = flow;
+        if matches!(dialog.phase, Phase::Early(_)) {
+            // Only an UPDATE without an offer gets here: a mere refresh, no matter of the owner's.
+            self.answer_in_dialog(key, id, flow, request, StatusCode::OK, None, now);
+            return;
+        }
         dialog.pending_offer = Some(PendingOffer { transaction: key, method: request.method().clone() });
         let path = ReplyPath::of(flow, &request);
         let trying = (method == OfferMethod::Invite)
@@ -212,6 +222,15 @@ impl Endpoint {
             self.respond(key, &trying, now);
         }
         self.emit(Event::Offer { dialog: id, method, offer });
+    }
+
+    /// A re-INVITE or UPDATE that waits gets its final response before the dialog ends (§15.1.2).
+    pub(crate) fn terminate_pending_offer(&mut self, id: DialogId, now: Instant) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let tag = dialog.local_tag.clone();
+        if let Some(pending) = dialog.pending_offer.take() {
+            self.respond_status(pending.transaction, StatusCode::REQUEST_TERMINATED, &tag, now);
+        }
     }
 
     fn receive_notify(&mut self, key: Key, id: DialogId, flow: Flow, request: Request, now: Instant) {
@@ -289,5 +308,20 @@ impl Endpoint {
             self.dialogs.remove(&id);
             shrink(&mut self.dialogs);
         }
+    }
+}
+
+/// Why a re-INVITE or UPDATE can't be taken just now: one offer at a time (§14.2, RFC 3311 §5.2).
+fn clash(dialog: &Dialog, method: OfferMethod, has_offer: bool) -> Option<StatusCode> {
+    let update = method == OfferMethod::Update;
+    match (&dialog.phase, &dialog.unacknowledged) {
+        (Phase::Closing | Phase::Closed, _) => Some(StatusCode::CALL_DOES_NOT_EXIST),
+        (Phase::Early(_), _) if update && !has_offer => None,
+        (Phase::Early(_), _) => Some(StatusCode::SERVER_INTERNAL_ERROR),
+        _ if dialog.pending_offer.is_some() => Some(StatusCode::SERVER_INTERNAL_ERROR),
+        (_, Some(_)) if !update => Some(StatusCode::SERVER_INTERNAL_ERROR),
+        // Our own offer waits for the answer in the ACK.
+        (_, Some(waiting)) if waiting.offered && has_offer => Some(StatusCode::REQUEST_PENDING),
+        _ => None,
     }
 }

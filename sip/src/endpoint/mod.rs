@@ -15,6 +15,7 @@ mod server;
 pub(crate) mod timers;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use self::client::ClientTransaction;
@@ -23,13 +24,13 @@ pub use self::event::{
     ClientId, Event, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Ticket, Transmit,
 };
 pub(crate) use self::client::{RequestPath, User};
-pub(crate) use self::receive::allow_value;
+pub(crate) use self::receive::ALLOW;
 pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};
 use self::server::ServerTransaction;
 use self::timers::{Owner, TimerQueue};
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{Method, Request};
-use crate::random::{Key, Keyer, Tokens};
+use crate::random::{Key, KeyMap, Keyer, Tokens};
 use crate::transaction::key;
 use crate::transaction::timer::{Settings, Timer};
 use crate::ua::invite::Outgoing;
@@ -50,10 +51,10 @@ pub struct Endpoint {
     admission: Admission,
     tokens: Tokens,
     keyer: Keyer,
-    servers: HashMap<Key, ServerTransaction>,
-    merged: HashMap<Key, Key>,
-    clients: HashMap<Key, ClientTransaction>,
-    dialogs: HashMap<DialogId, Dialog>,
+    servers: KeyMap<Key, ServerTransaction>,
+    merged: KeyMap<Key, Key>,
+    clients: KeyMap<Key, ClientTransaction>,
+    dialogs: KeyMap<DialogId, Dialog>,
     timers: TimerQueue,
     outputs: VecDeque<Output>,
     next_client: u64,
@@ -72,10 +73,10 @@ impl Endpoint {
             admission: Admission::Open,
             tokens,
             keyer,
-            servers: HashMap::new(),
-            merged: HashMap::new(),
-            clients: HashMap::new(),
-            dialogs: HashMap::new(),
+            servers: KeyMap::default(),
+            merged: KeyMap::default(),
+            clients: KeyMap::default(),
+            dialogs: KeyMap::default(),
             timers: TimerQueue::default(),
             outputs: VecDeque::new(),
             next_client: 0,
@@ -154,6 +155,10 @@ impl Endpoint {
         self.dialogs.get_mut(&id)
     }
 
+    pub(crate) fn server_path(&self, key: Key) -> Option<ReplyPath> {
+        self.servers.get(&key).map(|server| server.path)
+    }
+
     pub(crate) fn server_request(&self, key: Key) -> Option<Request> {
         self.servers.get(&key).and_then(|server| server.request.clone())
     }
@@ -222,7 +227,7 @@ impl Endpoint {
 }
 
 /// Gives back what a burst of calls made a table grow to.
-fn shrink<K: std::hash::Hash + Eq, V>(table: &mut HashMap<K, V>) {
+fn shrink<K: Hash + Eq, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
     if table.len() * 8 < table.capacity() && table.capacity() > 1_024 {
         table.shrink_to(table.len() * 2);
     }

@@ -11,8 +11,7 @@ use super::timers::Owner;
 use super::{Admission, Endpoint, ReplyPath};
 use crate::dialog::{DialogId, Phase};
 use crate::message::{
-    Framing, HeaderName, Message, Method, ParseError, Request, Response, StatusCode, parse,
-    validate,
+    Framing, HeaderName, Message, Method, ParseError, Request, StatusCode, parse, validate,
 };
 use crate::random::Key;
 use crate::transaction::key;
@@ -28,17 +27,15 @@ impl Endpoint {
             Ok(Message::Request(request)) => {
                 let request = request.received_from(flow.peer);
                 if let Err(reject) = validate(&request) {
-                    self.counters.malformed += 1;
-                    self.reply_statelessly(flow, &request, reject.status, Some(reject.reason));
+                    self.refuse_malformed(flow, &request, reject.status, reject.reason);
                 } else {
                     self.receive_request(flow, request, now);
                 }
             }
             Ok(Message::Response(response)) => self.receive_response(flow, response, now),
             Err(ParseError::Reply(bad)) => {
-                self.counters.malformed += 1;
                 let request = bad.request.clone().received_from(flow.peer);
-                self.reply_statelessly(flow, &request, bad.status, Some(bad.reason));
+                self.refuse_malformed(flow, &request, bad.status, bad.reason);
             }
             Err(ParseError::Silent(_)) => self.counters.unreadable += 1,
         }
@@ -64,15 +61,10 @@ impl Endpoint {
             self.receive_cancel(key, flow, &request, now);
             return;
         }
-        if self.servers.len() >= self.config.max_transactions {
-            self.counters.shed += 1;
-            self.reply_statelessly(flow, &request, StatusCode::SERVICE_UNAVAILABLE, None);
-            return;
-        }
         if to.tag().is_some() {
             self.receive_in_dialog(key, flow, request, now);
         } else if let Some(status) = refusal_of_loop(self, &request) {
-            self.refuse(key, flow, request, status, &[], now);
+            self.refuse_statelessly(flow, &request, status, &[]);
         } else {
             self.receive_outside_dialog(key, flow, request, now);
         }
@@ -81,51 +73,52 @@ impl Endpoint {
     fn receive_outside_dialog(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
         match request.method() {
             Method::Invite => self.receive_invite(key, flow, request, now),
-            Method::Options => {
-                let response = self.options_response(&request);
-                let path = ReplyPath::of(flow, &request);
-                self.open_server(key, path, request, None, None);
-                self.respond(key, &response, now);
-            }
+            Method::Options => self.receive_options(flow, &request),
             // They belong in a dialog, and name none that exists (§12.2.2).
             Method::Bye | Method::Info | Method::Update | Method::Notify | Method::Prack => {
                 self.counters.stray_requests += 1;
-                self.refuse(key, flow, request, StatusCode::CALL_DOES_NOT_EXIST, &[], now);
+                self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             }
             Method::Other(_) => {
-                let allow = [(HeaderName::Allow, allow_value())];
-                self.refuse(key, flow, request, StatusCode::NOT_IMPLEMENTED, &allow, now);
+                let allow = [(HeaderName::Allow, ALLOW.to_owned())];
+                self.refuse_statelessly(flow, &request, StatusCode::NOT_IMPLEMENTED, &allow);
             }
             _ => {
-                let allow = [(HeaderName::Allow, allow_value())];
-                self.refuse(key, flow, request, StatusCode::METHOD_NOT_ALLOWED, &allow, now);
+                let allow = [(HeaderName::Allow, ALLOW.to_owned())];
+                self.refuse_statelessly(flow, &request, StatusCode::METHOD_NOT_ALLOWED, &allow);
             }
         }
     }
 
-    fn options_response(&mut self, request: &Request) -> Response {
-        let status = match self.admission {
-            Admission::Open => StatusCode::OK,
-            Admission::Closed => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let tag = self.tokens.next_token();
-        let mut builder = self.response(request, status).to_tag(tag.as_bytes());
-        if status == StatusCode::OK {
-            builder = builder
-                .header(HeaderName::Allow, allow_value())
-                .header(HeaderName::Accept, ACCEPT);
-        } else {
-            builder = builder.header(HeaderName::RetryAfter, self.retry_after().as_secs().to_string());
+    /// Whether a new call would be turned away now.
+    fn is_shedding(&self) -> bool {
+        self.admission == Admission::Closed
+            || self.dialogs.len() >= self.config.max_dialogs
+            || self.servers.len() >= self.config.max_transactions
+    }
+
+    /// Answers as an INVITE would be answered (§11.2).
+    fn receive_options(&mut self, flow: Flow, request: &Request) {
+        if self.is_shedding() {
+            self.refuse_statelessly(flow, request, StatusCode::SERVICE_UNAVAILABLE, &[]);
+            return;
         }
-        builder.build()
+        if let Some((status, headers)) = unsupported(request) {
+            self.refuse_statelessly(flow, request, status, &headers);
+            return;
+        }
+        let response = self
+            .stateless_response(request, StatusCode::OK)
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Accept, ACCEPT);
+        self.send_statelessly(flow, request, response);
     }
 
     fn receive_cancel(&mut self, key: Key, flow: Flow, cancel: &Request, now: Instant) {
         let invite = key::cancelled(&self.keyer, cancel).ok().filter(|k| self.servers.contains_key(k));
         let Some(invite) = invite else {
             self.counters.stray_requests += 1;
-            let status = StatusCode::CALL_DOES_NOT_EXIST;
-            self.refuse(key, flow, cancel.clone(), status, &[], now);
+            self.refuse_statelessly(flow, cancel, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
         };
         let dialog = self.servers.get(&invite).and_then(|server| server.dialog);
@@ -145,7 +138,7 @@ impl Endpoint {
             dialog.phase = Phase::Closed;
             self.emit(Event::Cancelled { dialog: id });
             self.drop_if_forgotten(id);
-        } else {
+        } else if dialog.pending_offer.as_ref().is_some_and(|pending| pending.transaction == invite) {
             // A re-INVITE was cancelled: the session goes on as it was (§14.1).
             dialog.pending_offer = None;
         }
@@ -154,25 +147,23 @@ impl Endpoint {
     fn receive_invite(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
         let Ok(merged) = key::merged(&self.keyer, &request) else { return };
         if self.merged.contains_key(&merged) {
-            self.refuse(key, flow, request, StatusCode::LOOP_DETECTED, &[], now);
+            self.refuse_statelessly(flow, &request, StatusCode::LOOP_DETECTED, &[]);
             return;
         }
-        if self.admission == Admission::Closed || self.dialogs.len() >= self.config.max_dialogs {
+        if self.is_shedding() {
             self.counters.shed += 1;
-            let wait = self.retry_after().as_secs().to_string();
-            let headers = [(HeaderName::RetryAfter, wait)];
-            self.refuse(key, flow, request, StatusCode::SERVICE_UNAVAILABLE, &headers, now);
+            self.refuse_statelessly(flow, &request, StatusCode::SERVICE_UNAVAILABLE, &[]);
             return;
         }
-        if let Some((status, header)) = unsupported(&request) {
-            self.refuse(key, flow, request, status, &header, now);
+        if let Some((status, headers)) = unsupported(&request) {
+            self.refuse_statelessly(flow, &request, status, &headers);
             return;
         }
         let offer = match body::session_description(&request) {
             Ok(offer) => offer,
             Err(status) => {
                 let accept = [(HeaderName::Accept, ACCEPT.to_owned())];
-                self.refuse(key, flow, request, status, &accept, now);
+                self.refuse_statelessly(flow, &request, status, &accept);
                 return;
             }
         };
@@ -180,8 +171,7 @@ impl Endpoint {
         let dialog = match self.uas_dialog(key, flow, &request, tag) {
             Ok(dialog) => dialog,
             Err(error) => {
-                self.counters.malformed += 1;
-                self.reply_statelessly(flow, &request, StatusCode::BAD_REQUEST, Some(error.reason()));
+                self.refuse_malformed(flow, &request, StatusCode::BAD_REQUEST, error.reason());
                 return;
             }
         };
@@ -209,7 +199,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request with a failure, in a transaction of its own.
+    /// Answers a request inside a dialog with a failure, in a transaction of its own.
     pub(crate) fn refuse(
         &mut self,
         key: Key,
@@ -243,11 +233,8 @@ impl Endpoint {
 /// What bodies are understood, in `Accept`.
 pub(crate) const ACCEPT: &str = "application/sdp";
 
-/// The value of `Allow` (§20.5).
-pub(crate) fn allow_value() -> String {
-    let methods: Vec<&str> = Endpoint::methods_allowed().iter().map(Method::as_str).collect();
-    methods.join(", ")
-}
+/// What methods are understood, in `Allow` (§20.5).
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 
 /// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3).
 pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderName, String)>)> {
@@ -272,6 +259,8 @@ pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderN
 /// A request that has been here before came back to us: its `Via` has an address of ours with a
 /// branch that we made (§16.3 item 4, which a UAS that also sends requests needs as well).
 fn refusal_of_loop(endpoint: &Endpoint, request: &Request) -> Option<StatusCode> {
+    // Most requests have come over no proxy, or none that we sent anything to.
+    request.headers().list(HeaderName::Via).nth(1)?;
     let vias = request.headers().vias().unwrap_or_default();
     let looped = vias.iter().skip(1).any(|via| {
         via.branch().is_some_and(|branch| endpoint.made_branch(branch, request.method()))

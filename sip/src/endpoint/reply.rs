@@ -25,11 +25,12 @@ impl ReplyPath {
     /// `rport` isn't asked for. `maddr` is ignored for the same reason.
     pub fn of(flow: Flow, request: &Request) -> Self {
         let mut target = flow.peer;
-        if !flow.transport.is_reliable()
-            && let Ok(via) = request.headers().top_via()
-            && via.rport().is_none()
+        // On a stream the connection that the request came over is used while it lasts, and this
+        // port after that.
+        if let Ok(via) = request.headers().top_via()
+            && (via.rport().is_none() || flow.transport.is_reliable())
         {
-            target.set_port(via.port.unwrap_or(DEFAULT_PORT));
+            target.set_port(via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT));
         }
         Self { flow, target }
     }
@@ -53,30 +54,53 @@ impl Endpoint {
             .header(HeaderName::Server, self.config.product.as_bytes())
     }
 
-    /// Answers without keeping any state; the To tag is a digest of the request, so that a
-    /// repetition gets the same answer (§8.2.7).
-    pub(crate) fn reply_statelessly(
-        &mut self,
-        flow: Flow,
-        request: &Request,
-        status: StatusCode,
-        reason: Option<&'static str>,
-    ) {
+    /// Begins a response of which no state is kept: the To tag is a digest of the request, so
+    /// that a repetition gets the same answer (§8.2.7). A `503` says when to come back.
+    pub(crate) fn stateless_response(&self, request: &Request, status: StatusCode) -> ResponseBuilder {
+        let tag = self.keyer.key(&[b"stateless", request.as_bytes()]).as_u128();
+        let builder =
+            self.response(request, status).to_tag(format!("{:016x}", tag >> 64).as_bytes());
+        if status != StatusCode::SERVICE_UNAVAILABLE {
+            return builder;
+        }
+        builder.header(HeaderName::RetryAfter, self.retry_after().as_secs().to_string())
+    }
+
+    /// Sends a response without keeping any state. Nobody answers an ACK.
+    pub(crate) fn send_statelessly(&mut self, flow: Flow, request: &Request, response: ResponseBuilder) {
         if *request.method() == Method::Ack {
             return;
         }
         let path = ReplyPath::of(flow, request);
-        let tag = self.keyer.key(&[b"stateless", request.as_bytes()]).as_u128();
-        let mut builder =
-            self.response(request, status).to_tag(format!("{:016x}", tag >> 64).as_bytes());
-        if let Some(reason) = reason {
-            builder = builder.reason(reason);
+        self.transmit(path.transmit(response.build().as_bytes().clone()));
+    }
+
+    /// Refuses a request outside any dialog. No state is kept of it, so that a flood of such
+    /// requests takes no memory: who misses the answer asks again.
+    pub(crate) fn refuse_statelessly(
+        &mut self,
+        flow: Flow,
+        request: &Request,
+        status: StatusCode,
+        headers: &[(HeaderName, String)],
+    ) {
+        let mut response = self.stateless_response(request, status);
+        for (name, value) in headers {
+            response = response.header(name.clone(), value.as_bytes());
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            builder = builder
-                .header(HeaderName::RetryAfter, self.retry_after().as_secs().to_string());
-        }
-        let response = builder.build();
-        self.transmit(path.transmit(response.as_bytes().clone()));
+        self.send_statelessly(flow, request, response);
+    }
+
+    /// Refuses a request that breaks a rule, saying which.
+    pub(crate) fn refuse_malformed(
+        &mut self,
+        flow: Flow,
+        request: &Request,
+        status: StatusCode,
+        reason: &'static str,
+    ) {
+        self.counters.malformed += 1;
+        let response = self.stateless_response(request, status).reason(reason);
+        self.send_statelessly(flow, request, response);
     }
 }

@@ -102,6 +102,11 @@ impl Endpoint {
     /// The request came again.
     pub(crate) fn server_retransmission(&mut self, key: Key, now: Instant) {
         self.counters.retransmissions += 1;
+        self.repeat_response(key, now);
+    }
+
+    /// Sends the last response once more, where the transaction still does so.
+    pub(crate) fn repeat_response(&mut self, key: Key, now: Instant) {
         let mut actions = Actions::new();
         let Some(server) = self.servers.get_mut(&key) else { return };
         server.machine = match server.machine {

@@ -1,8 +1,8 @@
-//! All running timers in one heap. Those that were cancelled or replaced stay in it until their
+//! All running timers in one queue. Those that were cancelled or replaced stay in it until their
 //! time and are then passed over, so that cancelling costs nothing.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -57,9 +57,11 @@ impl Timers {
     }
 }
 
-/// The heap.
+/// All of them. Most timers of one letter run equally long, so that they come due in the order in
+/// which they were set: each letter has a lane for those, and only the others need the heap.
 #[derive(Debug, Default)]
 pub(crate) struct TimerQueue {
+    lanes: SmallVec<[(Timer, VecDeque<Entry>); 16]>,
     heap: BinaryHeap<Reverse<Entry>>,
     serial: u64,
 }
@@ -70,27 +72,58 @@ impl TimerQueue {
         self.serial += 1;
         timers.stop(timer);
         timers.0.push((timer, self.serial));
-        self.heap.push(Reverse(Entry { at, serial: self.serial, owner, timer }));
+        let entry = Entry { at, serial: self.serial, owner, timer };
+        let known = self.lanes.iter().position(|(letter, _)| *letter == timer);
+        let index = known.unwrap_or_else(|| {
+            self.lanes.push((timer, VecDeque::new()));
+            self.lanes.len() - 1
+        });
+        match self.lanes.get_mut(index) {
+            Some((_, lane)) if lane.back().is_none_or(|last| last.at <= at) => lane.push_back(entry),
+            _ => self.heap.push(Reverse(entry)),
+        }
     }
 
     /// When to look again.
     pub fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        self.next().map(|(_, entry)| entry.at)
     }
 
     /// The next timer whose time has come.
     pub fn pop(&mut self, now: Instant) -> Option<(Owner, Timer, u64)> {
-        if self.next_at()? > now {
+        let (lane, entry) = self.next()?;
+        if entry.at > now {
             return None;
         }
-        let Reverse(entry) = self.heap.pop()?;
-        // What a burst of calls took is given back once it is over.
-        if self.heap.len() * 8 < self.heap.capacity() {
-            self.heap.shrink_to(self.heap.len() * 2);
-        }
+        let entry = match lane {
+            Some(lane) => self.lanes.get_mut(lane).and_then(|(_, lane)| {
+                // What a burst of calls took is given back once it is over.
+                if lane.capacity() > SMALL && lane.len() * 8 < lane.capacity() {
+                    lane.shrink_to(lane.len() * 2);
+                }
+                lane.pop_front()
+            })?,
+            None => {
+                if self.heap.capacity() > SMALL && self.heap.len() * 8 < self.heap.capacity() {
+                    self.heap.shrink_to(self.heap.len() * 2);
+                }
+                self.heap.pop()?.0
+            }
+        };
         Some((entry.owner, entry.timer, entry.serial))
     }
+
+    /// The earliest, and in which lane it is, if in any.
+    fn next(&self) -> Option<(Option<usize>, &Entry)> {
+        let lanes = self.lanes.iter().enumerate();
+        let fronts = lanes.filter_map(|(index, (_, lane))| Some((Some(index), lane.front()?)));
+        let heap = self.heap.peek().map(|Reverse(entry)| (None, entry));
+        fronts.chain(heap).min_by_key(|(_, entry)| (entry.at, entry.serial))
+    }
 }
+
+/// Capacity that is never given back.
+const SMALL: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -115,5 +148,22 @@ mod tests {
             }
         }
         assert_eq!(fired, [2]);
+    }
+
+    #[test]
+    fn timers_come_in_the_order_of_their_times_whatever_their_letters_and_the_order_they_were_set_in() {
+        let start = Instant::now();
+        let owner = Owner::Server(Keyer::new(&mut Tokens::new([0; 32])).key(&[b"x"]));
+        let mut queue = TimerQueue::default();
+        for (timer, second) in [(Timer::J, 5), (Timer::L, 3), (Timer::J, 1), (Timer::J, 6), (Timer::G, 2), (Timer::L, 4)] {
+            queue.start(&mut Timers::default(), owner, timer, start + Duration::from_secs(second));
+        }
+        let mut order = Vec::new();
+        while let Some(at) = queue.next_at() {
+            order.push((at - start).as_secs());
+            assert_eq!(queue.pop(at - Duration::from_millis(1)), None);
+            assert!(queue.pop(at).is_some());
+        }
+        assert_eq!(order, [1, 2, 3, 4, 5, 6]);
     }
 }

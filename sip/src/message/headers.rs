@@ -11,11 +11,12 @@ use super::name::{HeaderName, NameId};
 /// Where one header field is; offsets into [`Headers::text`], which parsing and building keep under 64 KB.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
-    pub(crate) id: NameId,
-    pub(crate) name_start: u32,
+    pub(crate) start: u32,
     pub(crate) name_len: u16,
-    pub(crate) value_start: u32,
-    pub(crate) value_end: u32,
+    /// From `start`.
+    pub(crate) value_at: u16,
+    pub(crate) value_len: u16,
+    pub(crate) id: NameId,
 }
 
 pub(crate) type Entries = SmallVec<[Entry; 20]>;
@@ -99,7 +100,8 @@ impl Headers {
     /// The elements of a list as slices of the message.
     pub(crate) fn elements(&self, id: NameId) -> impl Iterator<Item = Bytes> {
         self.entries.iter().filter(move |entry| entry.id == id).flat_map(move |entry| {
-            elements(self.value_of(entry)).map(move |element| self.text.slice(lex::range_in(&self.text, element)))
+            elements(self.value_of(entry))
+                .map(move |element| self.text.slice(lex::range_in(&self.text, element)))
         })
     }
 
@@ -117,7 +119,8 @@ impl Headers {
     }
 
     fn value_of(&self, entry: &Entry) -> &[u8] {
-        self.text.get(entry.value_start as usize..entry.value_end as usize).unwrap_or_default()
+        let start = entry.start as usize + usize::from(entry.value_at);
+        self.text.get(start..start + usize::from(entry.value_len)).unwrap_or_default()
     }
 }
 
@@ -142,7 +145,7 @@ impl<'a> HeaderField<'a> {
 
     /// The name as it is spelled in the message.
     pub fn raw_name(self) -> &'a [u8] {
-        let start = self.entry.name_start as usize;
+        let start = self.entry.start as usize;
         self.headers.text.get(start..start + usize::from(self.entry.name_len)).unwrap_or_default()
     }
 
@@ -155,7 +158,8 @@ impl<'a> HeaderField<'a> {
     pub fn is(self, name: &HeaderName) -> bool {
         match name {
             HeaderName::Other(_) => {
-                self.entry.id == NameId::Other && self.raw_name().eq_ignore_ascii_case(name.as_str().as_bytes())
+                self.entry.id == NameId::Other
+                    && self.raw_name().eq_ignore_ascii_case(name.as_str().as_bytes())
             }
             known => self.entry.id == known.id(),
         }

@@ -94,7 +94,11 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// Where `part` lies in `whole`; both must be the same memory, or the answer is `0..0`.
 pub(super) fn range_in(whole: &[u8], part: &[u8]) -> std::ops::Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-    if start.checked_add(part.len()).is_some_and(|end| end <= whole.len()) { start..start + part.len() } else { 0..0 }
+    if start.checked_add(part.len()).is_some_and(|end| end <= whole.len()) {
+        start..start + part.len()
+    } else {
+        0..0
+    }
 }
 
 /// `bytes` begins with a quote: its inside (escapes kept) and what follows the closing quote.
@@ -128,23 +132,18 @@ pub(super) fn unescape_quoted(inside: &[u8]) -> Vec<u8> {
 /// follows it, if there was one.
 pub(super) fn split_outside(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        if byte == separator {
-            return (trim(bytes.get(..at).unwrap_or_default()), bytes.get(at + 1..));
-        }
-        at = match byte {
-            b'"' => match quoted_string(bytes.get(at..).unwrap_or_default()) {
-                Some((_, rest)) => bytes.len() - rest.len(),
-                None => bytes.len(),
-            },
-            b'<' => match memchr::memchr(b'>', bytes.get(at..).unwrap_or_default()) {
-                Some(close) => at + close + 1,
-                None => bytes.len(),
-            },
-            _ => at + 1,
+    loop {
+        let tail = bytes.get(at..).unwrap_or_default();
+        let Some(found) = memchr::memchr3(separator, b'"', b'<', tail) else { return (trim(bytes), None) };
+        let (before, from) = tail.split_at_checked(found).unwrap_or((tail, &[]));
+        let inside = match from {
+            [b'"', ..] => quoted_string(from).map(|(_, rest)| from.len() - rest.len()),
+            [b'<', ..] => memchr::memchr(b'>', from).map(|close| close + 1),
+            _ => return (trim(bytes.get(..at + found).unwrap_or_default()), from.get(1..)),
         };
+        // What isn't closed goes on to the end.
+        at += before.len() + inside.unwrap_or(from.len());
     }
-    (trim(bytes), None)
 }
 
 /// A decimal number of up to nine digits more than fits is no number: RFC 3261 numbers are 32-bit at most.

@@ -26,8 +26,8 @@ mod writer;
 
 pub use error::{BadRequest, HeaderError, ParseError, Reject, SilentKind, UriError};
 pub use header::{
-    Accept, CSeq, ContactList, ContentType, Event, MediaType, NameAddr, RAck, ReasonValue, Refresher, Replaces, RetryAfter,
-    SessionExpires, SubscriptionState, SubscriptionStatus, TokenList, Transport, Via,
+    Accept, CSeq, ContactList, ContentType, Event, MediaType, NameAddr, RAck, ReasonValue, Refresher,
+    Replaces, RetryAfter, SessionExpires, SubscriptionState, SubscriptionStatus, TokenList, Transport, Via,
 };
 pub use headers::{HeaderField, Headers};
 pub use method::{Method, OtherMethod};

@@ -190,9 +190,7 @@ impl HeaderName {
     pub fn from_bytes(name: &[u8]) -> Option<HeaderName> {
         match NameId::from_bytes(name).known() {
             Some(known) => Some(known),
-            None if lex::is_token(name) => {
-                Some(HeaderName::Other(OtherName(Bytes::copy_from_slice(name))))
-            }
+            None if lex::is_token(name) => Some(HeaderName::Other(OtherName(Bytes::copy_from_slice(name)))),
             None => None,
         }
     }

@@ -31,12 +31,12 @@ impl Params {
 
     /// Name and value of each; quoted values keep their quotes (see [`Params::get_unquoted`]).
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        Iter { rest: (!self.raw.is_empty()).then_some(&self.raw) }
+        iter(&self.raw)
     }
 
     /// `None`: not there. `Some(None)`: there without a value.
     pub fn get(&self, name: &str) -> Option<Option<&[u8]>> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        get(&self.raw, name)
     }
 
     /// The value of a parameter that has one, raw.
@@ -54,9 +54,8 @@ impl Params {
         })
     }
 
-    /// Whether every parameter fits `generic-param`: a token, and if there is a value a token, host or quoted string.
     pub(crate) fn is_well_formed(&self) -> bool {
-        self.raw.is_empty() || Iter { rest: Some(&self.raw) }.all(|(name, value)| is_generic(name, value))
+        well_formed(&self.raw)
     }
 
     pub(crate) fn detach(&self) -> Params {
@@ -70,6 +69,21 @@ impl fmt::Debug for Params {
     }
 }
 
+/// Whether every parameter fits `generic-param`: a token, and if there is a value a token, host or quoted string.
+pub(crate) fn well_formed(raw: &[u8]) -> bool {
+    raw.is_empty() || Iter { rest: Some(raw) }.all(|(name, value)| is_generic(name, value))
+}
+
+/// Name and value of each.
+pub(crate) fn iter(raw: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    Iter { rest: (!raw.is_empty()).then_some(raw) }
+}
+
+/// A parameter among raw ones, as [`Params::get`] would give it.
+pub(crate) fn get<'a>(raw: &'a [u8], wanted: &str) -> Option<Option<&'a [u8]>> {
+    iter(raw).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
+}
+
 fn is_generic(name: &[u8], value: Option<&[u8]>) -> bool {
     lex::is_token(name)
         && match value {
@@ -80,7 +94,9 @@ fn is_generic(name: &[u8], value: Option<&[u8]>) -> bool {
             }
             // `gen-value` is a token or a host; a host may be an IPv6 reference, and other headers' grammars
             // (Via ttl, Session-Id, media types) stay within visible characters too.
-            Some(value) => value.iter().all(|&b| b > b' ' && !matches!(b, b'"' | b'<' | b'>' | b',' | b'\\' | 0x7f)),
+            Some(value) => {
+                value.iter().all(|&b| b > b' ' && !matches!(b, b'"' | b'<' | b'>' | b',' | b'\\' | 0x7f))
+            }
         }
 }
 

@@ -41,7 +41,11 @@ impl RequestBuilder {
 
     /// Adds a header field for each value, such as the routes of a dialog.
     #[must_use]
-    pub fn headers<V: AsRef<[u8]>>(mut self, name: HeaderName, values: impl IntoIterator<Item = V>) -> RequestBuilder {
+    pub fn headers<V: AsRef<[u8]>>(
+        mut self,
+        name: HeaderName,
+        values: impl IntoIterator<Item = V>,
+    ) -> RequestBuilder {
         for value in values {
             self = self.header(name.clone(), value);
         }
@@ -87,9 +91,14 @@ mod tests {
             .headers(HeaderName::Route, ["<sip:p1;lr>", "<sip:p2;lr>"])
             .body("application/sdp", Bytes::from_static(b"v=0\r\n"))
             .build();
-        let Ok(Message::Request(read)) = parse(request.as_bytes().clone(), Framing::Datagram) else { panic!() };
+        let Ok(Message::Request(read)) = parse(request.as_bytes().clone(), Framing::Datagram) else {
+            panic!()
+        };
         assert_eq!(format!("{:?}", read.headers()), format!("{:?}", request.headers()));
-        assert_eq!((read.body(), read.uri(), read.method()), (request.body(), request.uri(), request.method()));
+        assert_eq!(
+            (read.body(), read.uri(), read.method()),
+            (request.body(), request.uri(), request.method())
+        );
         assert_eq!(read.headers().content_length(), Ok(Some(5)));
     }
 

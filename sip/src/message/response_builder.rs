@@ -1,16 +1,18 @@
 //! Making responses.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::header::via;
 use super::headers::Headers;
-use super::lex;
 use super::name::NameId;
 use super::request::Request;
 use super::response::{Inner, Response};
-use super::writer::Writer;
-use super::{HeaderName, Method, NameAddr, StatusCode, Via};
+use super::uri::HostKind;
+use super::writer::{Writer, decimal};
+use super::{HeaderName, NameAddr, StatusCode, lex, params};
 
 /// Builds a [`Response`] to a request (RFC 3261 §8.2.6).
 ///
@@ -36,7 +38,7 @@ impl ResponseBuilder {
             reason: None,
             to_tag: Vec::new(),
             record_route: false,
-            extra: Writer::with_capacity(0),
+            extra: Writer::with_capacity(320),
             body: Bytes::new(),
         }
     }
@@ -121,13 +123,12 @@ impl ResponseBuilder {
         if let Some(from) = headers.first_value(NameId::From) {
             writer.field(&HeaderName::From, from);
         }
-        if let Some(to) = headers.first(NameId::To) {
+        if let Some(to) = headers.first_value(NameId::To) {
             // A To that can't be read is sent back as it is.
-            let untagged = !self.to_tag.is_empty() && NameAddr::read(to.clone()).is_some_and(|to| to.param("tag").is_none());
-            if untagged {
-                writer.field_of(&HeaderName::To, &[&to, b";tag=", &self.to_tag]);
+            if !self.to_tag.is_empty() && NameAddr::is_tagged(to) == Some(false) {
+                writer.field_of(&HeaderName::To, &[to, b";tag=", &self.to_tag]);
             } else {
-                writer.field(&HeaderName::To, &to);
+                writer.field(&HeaderName::To, to);
             }
         }
         for (name, id) in [(HeaderName::CallId, NameId::CallId), (HeaderName::CSeq, NameId::CSeq)] {
@@ -136,7 +137,6 @@ impl ResponseBuilder {
             }
         }
         if self.status == StatusCode::TRYING
-            && *self.request.method() != Method::Ack
             && let Some(timestamp) = headers.timestamp()
         {
             writer.field(&HeaderName::Timestamp, timestamp);
@@ -157,16 +157,24 @@ fn top_via(writer: &mut Writer, line: &[u8], source: Option<SocketAddr>) {
 
 /// `None` if the Via is right as it is.
 fn amend(element: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
-    let via = Via::parse(element)?;
-    let asked_for_port = via.params.get("rport").is_some();
+    let via = via::Parts::of(element)?;
     let address = source.ip().to_canonical();
-    let forged = via.params.get("received").is_some();
-    if via.host.ip() == Some(address) && !asked_for_port && !forged {
+    let (mut asked_for_port, mut forged) = (false, false);
+    for (name, _) in params::iter(via.params) {
+        asked_for_port |= name.eq_ignore_ascii_case(b"rport");
+        forged |= name.eq_ignore_ascii_case(b"received");
+    }
+    let sent_by = match HostKind::of(via.host)? {
+        HostKind::Domain => None,
+        HostKind::V4(address) => Some(IpAddr::V4(address)),
+        HostKind::V6(address) => Some(IpAddr::V6(address)),
+    };
+    if sent_by == Some(address) && !asked_for_port && !forged {
         return None;
     }
-    let mut out = Vec::with_capacity(element.len() + 40);
+    let mut out = Vec::with_capacity(element.len() + 64);
     out.extend_from_slice(lex::split_outside(element, b';').0);
-    for (name, value) in via.params.iter() {
+    for (name, value) in params::iter(via.params) {
         if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
             continue;
         }
@@ -177,9 +185,12 @@ fn amend(element: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
             out.extend_from_slice(value);
         }
     }
-    out.extend_from_slice(format!(";received={address}").as_bytes());
+    out.extend_from_slice(b";received=");
+    // Writing to a vector can't fail.
+    let _ = write!(out, "{address}");
     if asked_for_port {
-        out.extend_from_slice(format!(";rport={}", source.port()).as_bytes());
+        out.extend_from_slice(b";rport=");
+        out.extend_from_slice(decimal(usize::from(source.port()), &mut [0; 20]));
     }
     Some(out)
 }
@@ -219,9 +230,14 @@ mod tests {
              Record-Route: <sip:p;lr>\r\nFrom: <sip:x@y>;tag=f\r\nTo: \"B\" <sip:a@b>;tag=t1\r\nCall-ID: 1@x\r\n\
              CSeq: 7 OPTIONS\r\nServer: x  y\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
         );
-        let Ok(Message::Response(read)) = parse(response.as_bytes().clone(), Framing::Datagram) else { panic!() };
+        let Ok(Message::Response(read)) = parse(response.as_bytes().clone(), Framing::Datagram) else {
+            panic!()
+        };
         assert_eq!(format!("{:?}", read.headers()), format!("{:?}", response.headers()));
-        assert_eq!((read.status(), read.reason(), read.body()), (StatusCode::OK, &b"OK"[..], response.body()));
+        assert_eq!(
+            (read.status(), read.reason(), read.body()),
+            (StatusCode::OK, &b"OK"[..], response.body())
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Checking what a request's header fields say, before anything acts on them.
 
 use super::name::NameId;
-use super::{HeaderError, Method, Reject, Request, Scheme, StatusCode, Version};
+use super::{HeaderError, HeaderName, Method, NameAddr, Reject, Request, Scheme, StatusCode, Version, Via};
 
 /// Header fields that may stand only once and would mean different things to different readers if they stood twice.
 const SINGLE: [NameId; 16] = [
@@ -64,26 +64,34 @@ pub fn validate(request: &Request) -> Result<(), Reject> {
 /// RFC 4475 §3.1.2.12 says so of Date, and a malformed expiry counts as the default (RFC 3261 §10.2.1.1).
 fn syntax(request: &Request) -> Result<(), Reject> {
     let headers = request.headers();
-    headers.vias().map_err(malformed)?;
-    headers.from().map_err(malformed)?;
-    headers.to().map_err(malformed)?;
-    headers.call_id().map_err(malformed)?;
-    headers.cseq().map_err(malformed)?;
-    headers.max_forwards().map_err(malformed)?;
-    headers.content_length().map_err(malformed)?;
-    headers.content_type().map_err(malformed)?;
-    headers.contacts().map_err(malformed)?;
-    headers.record_routes().map_err(malformed)?;
-    headers.routes().map_err(malformed)?;
-    headers.require().map_err(malformed)?;
-    headers.event().map_err(malformed)?;
-    headers.session_expires().map_err(malformed)?;
-    headers.min_se().map_err(malformed)?;
-    headers.refer_to().map_err(malformed)?;
-    headers.replaces().map_err(malformed)?;
-    headers.rack().map_err(malformed)?;
-    headers.subscription_state().map_err(malformed)?;
-    Ok(())
+    let checks = || {
+        headers.all_elements(HeaderName::Via, Via::check)?;
+        headers.first_if_any(HeaderName::From, NameAddr::check)?;
+        headers.first_if_any(HeaderName::To, NameAddr::check)?;
+        headers.call_id()?;
+        headers.cseq()?;
+        headers.max_forwards()?;
+        headers.content_length()?;
+        headers.content_type()?;
+        let contacts = headers.first_value(NameId::Contact);
+        if contacts == Some(b"*") {
+            headers.contacts()?;
+        } else {
+            headers.all_elements(HeaderName::Contact, NameAddr::check)?;
+        }
+        headers.all_elements(HeaderName::RecordRoute, NameAddr::check)?;
+        headers.all_elements(HeaderName::Route, NameAddr::check)?;
+        headers.require()?;
+        headers.event()?;
+        headers.session_expires()?;
+        headers.min_se()?;
+        headers.first_if_any(HeaderName::ReferTo, NameAddr::check)?;
+        headers.replaces()?;
+        headers.rack()?;
+        headers.subscription_state()?;
+        Ok(())
+    };
+    checks().map_err(malformed)
 }
 
 fn request_uri(request: &Request) -> Result<(), Reject> {
@@ -155,7 +163,10 @@ mod tests {
         for line in ["From: <sip:x@y>", "t: <sip:a@b>", "i: 2", "CSeq: 7 INVITE", "Max-Forwards: 70"] {
             assert!(reason_of(&format!("{GOOD}{line}\r\n")).starts_with("Repeated "), "{line}");
         }
-        assert_eq!(reason_of(&format!("{GOOD}l: 0\r\nContent-Length: 0\r\n")), "Repeated Content-Length Header Field");
+        assert_eq!(
+            reason_of(&format!("{GOOD}l: 0\r\nContent-Length: 0\r\n")),
+            "Repeated Content-Length Header Field"
+        );
         assert_eq!(verdict(&format!("{GOOD}Contact: <sip:q@z>\r\nDate: x\r\nDate: y\r\n")), Ok(()));
     }
 
@@ -172,14 +183,19 @@ mod tests {
             "Event: ;",
         ] {
             let name = line.split(':').next().unwrap();
-            assert_eq!(reason_of(&format!("{GOOD}{line}\r\n")), format!("Malformed {name} Header Field"), "{line}");
+            assert_eq!(
+                reason_of(&format!("{GOOD}{line}\r\n")),
+                format!("Malformed {name} Header Field"),
+                "{line}"
+            );
         }
         assert_eq!(reason_of(&GOOD.replace("70", "256")), "Malformed Max-Forwards Header Field");
     }
 
     #[test]
     fn header_fields_nothing_depends_on_may_be_malformed() {
-        for line in ["Date: yesterday", "Expires: never", "Warning: x", "Subject:", "P-Asserted-Identity: ?"] {
+        for line in ["Date: yesterday", "Expires: never", "Warning: x", "Subject:", "P-Asserted-Identity: ?"]
+        {
             assert_eq!(verdict(&format!("{GOOD}{line}\r\n")), Ok(()), "{line}");
         }
     }
@@ -187,10 +203,19 @@ mod tests {
     #[test]
     fn method_scheme_and_version_have_statuses_of_their_own() {
         let status = |head: &str| verdict(head).unwrap_err().status;
-        assert_eq!(status(&GOOD.replace("SIP/2.0\r\nVia", "SIP/2.1\r\nVia")), StatusCode::VERSION_NOT_SUPPORTED);
-        assert_eq!(status(&GOOD.replace("INVITE sip:a@b", "INVITE http://a")), StatusCode::UNSUPPORTED_URI_SCHEME);
+        assert_eq!(
+            status(&GOOD.replace("SIP/2.0\r\nVia", "SIP/2.1\r\nVia")),
+            StatusCode::VERSION_NOT_SUPPORTED
+        );
+        assert_eq!(
+            status(&GOOD.replace("INVITE sip:a@b", "INVITE http://a")),
+            StatusCode::UNSUPPORTED_URI_SCHEME
+        );
         assert_eq!(status(&GOOD.replace("INVITE sip:", "NEW sip:")), StatusCode::NOT_IMPLEMENTED);
-        assert_eq!(reason_of(&GOOD.replace("INVITE sip:", "BYE sip:")), "CSeq Method Does Not Match Request Method");
+        assert_eq!(
+            reason_of(&GOOD.replace("INVITE sip:", "BYE sip:")),
+            "CSeq Method Does Not Match Request Method"
+        );
         assert_eq!(reason_of(&GOOD.replace("sip:a@b SIP", "sip:a@b?x=y SIP")), "Headers in Request-URI");
         assert_eq!(verdict(&GOOD.replace("INVITE sip:a@b", "INVITE tel:+33199000001")), Ok(()));
     }

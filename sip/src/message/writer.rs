@@ -21,7 +21,7 @@ impl Writer {
 
     /// As [`Writer::field`], the value being all parts in a row.
     pub(crate) fn field_of(&mut self, name: &HeaderName, parts: &[&[u8]]) {
-        let name_start = self.buf.len();
+        let start = self.buf.len();
         let text = name.as_str().as_bytes();
         self.buf.extend_from_slice(text);
         self.buf.extend_from_slice(b": ");
@@ -29,15 +29,15 @@ impl Writer {
         for part in parts {
             self.inert(part);
         }
-        let value_end = self.buf.len();
+        let value_len = self.buf.len() - value_start;
         self.buf.extend_from_slice(b"\r\n");
-        let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         self.entries.push(Entry {
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            name_len: short(text.len()),
+            value_at: short(value_start - start),
+            value_len: short(value_len),
             id: name.id(),
-            name_start: at(name_start),
-            name_len: u16::try_from(text.len()).unwrap_or(u16::MAX),
-            value_start: at(value_start),
-            value_end: at(value_end),
         });
     }
 
@@ -45,12 +45,8 @@ impl Writer {
     pub(crate) fn append(&mut self, other: &Writer) {
         let offset = u32::try_from(self.buf.len()).unwrap_or(u32::MAX);
         self.buf.extend_from_slice(&other.buf);
-        self.entries.extend(other.entries.iter().map(|entry| Entry {
-            name_start: entry.name_start.saturating_add(offset),
-            value_start: entry.value_start.saturating_add(offset),
-            value_end: entry.value_end.saturating_add(offset),
-            ..*entry
-        }));
+        let moved = |entry: &Entry| Entry { start: entry.start.saturating_add(offset), ..*entry };
+        self.entries.extend(other.entries.iter().map(moved));
     }
 
     /// Content-Length, the empty line and the body; gives where the body begins.

@@ -46,7 +46,7 @@ impl ClientInvite {
                 actions.push(Action::Start(Timer::A, interval));
                 Self::Calling { interval }
             }
-            (Self::Calling { .. }, Timer::B) => {
+            (Self::Calling { .. }, Timer::B) | (Self::Calling { .. } | Self::Proceeding, Timer::Cancelled) => {
                 actions.push(Action::TimedOut);
                 actions.push(Action::Destroy);
                 Self::Terminated
@@ -160,6 +160,14 @@ mod tests {
         let (state, actions) = response(state, Class::Provisional, UDP);
         assert!(actions.contains(&Action::Stop(Timer::A)) && actions.contains(&Action::Stop(Timer::B)));
         assert_eq!(timer(state, Timer::B).0, ClientInvite::Proceeding);
+    }
+
+    #[test]
+    fn a_cancelled_invite_without_a_final_response_times_out() {
+        let (state, actions) = timer(ClientInvite::Proceeding, Timer::Cancelled);
+        assert_eq!(state, ClientInvite::Terminated);
+        assert_eq!(actions.as_slice(), [Action::TimedOut, Action::Destroy]);
+        assert_eq!(timer(ClientInvite::Accepted, Timer::Cancelled).1.as_slice(), []);
     }
 
     #[test]

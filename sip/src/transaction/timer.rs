@@ -59,6 +59,8 @@ pub enum Timer {
     Success,
     /// Wait for the ACK of a 2xx by the UAS core (§13.3.1.4).
     Ack,
+    /// Wait for the final response to an INVITE that has been cancelled (§9.1).
+    Cancelled,
     /// Renewal of a provisional response once a minute (§13.3.1.1).
     Provisional,
     /// The caller's `Expires` on an INVITE (§13.3.1).
@@ -74,7 +76,9 @@ impl Timer {
     pub fn first(self, settings: &Settings, reliable: bool) -> Duration {
         match self {
             Self::A | Self::E | Self::G | Self::Success => settings.t1,
-            Self::B | Self::F | Self::H | Self::L | Self::M | Self::Ack => settings.t1_64(),
+            Self::B | Self::F | Self::H | Self::L | Self::M | Self::Ack | Self::Cancelled => {
+                settings.t1_64()
+            }
             Self::D if reliable => Duration::ZERO,
             Self::D => Duration::from_secs(32).max(settings.t1_64()),
             Self::I | Self::K if reliable => Duration::ZERO,
@@ -117,6 +121,7 @@ mod tests {
             (Timer::M, 32_000, 32_000),
             (Timer::Success, 500, 500),
             (Timer::Ack, 32_000, 32_000),
+            (Timer::Cancelled, 32_000, 32_000),
             (Timer::Provisional, 60_000, 60_000),
             (Timer::Expires, 180_000, 180_000),
         ] {

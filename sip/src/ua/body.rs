@@ -14,11 +14,14 @@ const MAX_PARTS: usize = 16;
 /// # Errors
 /// `415` when there is a body that must be understood and isn't (§8.2.3).
 pub(crate) fn session_description(request: &Request) -> Result<Option<Bytes>, StatusCode> {
-    let body = request.body();
+    session_description_in(request.headers(), request.body())
+}
+
+/// As [`session_description`], for the headers and body of any message.
+pub(crate) fn session_description_in(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, StatusCode> {
     if body.is_empty() {
         return Ok(None);
     }
-    let headers = request.headers();
     let content_type = headers.get(HeaderName::ContentType).unwrap_or_default();
     let media_type = media_type(content_type);
     if media_type.eq_ignore_ascii_case(b"application/sdp") {

@@ -21,10 +21,18 @@ pub(crate) struct Outgoing {
     pub path: RequestPath,
     local_tag: String,
     flow: Flow,
-    ringing: bool,
+    heard: Heard,
     cancelled: bool,
     /// The ACK of each dialog that an answer made (several when the call forked).
     acknowledgements: Vec<(DialogId, Request, RequestPath)>,
+}
+
+/// What has come back for an INVITE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Provisional,
+    Final,
 }
 
 impl Endpoint {
@@ -44,8 +52,8 @@ impl Endpoint {
             .header(HeaderName::CallId, call_id)
             .header(HeaderName::CSeq, "1 INVITE")
             .header(HeaderName::Contact, self.contact(request.transport, request.local))
-            .header(HeaderName::Allow, crate::endpoint::allow_value())
-            .header(HeaderName::UserAgent, self.product().to_owned());
+            .header(HeaderName::Allow, crate::endpoint::ALLOW)
+            .header(HeaderName::UserAgent, self.product());
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
@@ -68,7 +76,7 @@ impl Endpoint {
             path: path.clone(),
             local_tag,
             flow,
-            ringing: false,
+            heard: Heard::Nothing,
             cancelled: false,
             acknowledgements: Vec::new(),
         };
@@ -81,34 +89,40 @@ impl Endpoint {
     /// (§9.1). An answer that crosses it still comes as [`Event::Answered`].
     pub fn cancel(&mut self, id: InviteId, now: Instant) {
         let Some(outgoing) = self.outgoing_mut(id) else { return };
-        if std::mem::replace(&mut outgoing.cancelled, true) || !outgoing.ringing {
-            return;
+        let again = std::mem::replace(&mut outgoing.cancelled, true);
+        if !again && outgoing.heard == Heard::Provisional {
+            self.send_cancel(id, now);
         }
-        self.send_cancel(id, now);
     }
 
     pub(crate) fn invite_answered(&mut self, id: InviteId, response: Response, flow: Flow, now: Instant) {
         let status = response.status();
         if status.is_provisional() {
             let Some(outgoing) = self.outgoing_mut(id) else { return };
-            let first = !std::mem::replace(&mut outgoing.ringing, true);
-            let cancel = first && outgoing.cancelled;
-            if cancel {
+            let first = std::mem::replace(&mut outgoing.heard, Heard::Provisional) == Heard::Nothing;
+            if first && outgoing.cancelled {
                 self.send_cancel(id, now);
             }
             self.emit(Event::Progress { invite: id, response });
         } else if status.is_success() {
-            self.invite_succeeded(id, response, flow, now);
+            self.invite_succeeded(id, &response, flow);
         } else {
-            self.emit(Event::Rejected { invite: id, status });
+            self.invite_rejected(id, status);
         }
     }
 
-    pub(crate) fn invite_failed(&mut self, id: InviteId) {
-        if self.outgoing_mut(id).is_some_and(|outgoing| outgoing.acknowledgements.is_empty()) {
-            self.emit(Event::Rejected { invite: id, status: StatusCode::REQUEST_TIMEOUT });
-        }
+    /// Nobody answered, or nobody could be asked.
+    pub(crate) fn invite_failed(&mut self, id: InviteId, status: StatusCode) {
+        let cancelled = self.outgoing(id).is_some_and(|outgoing| outgoing.cancelled);
+        self.invite_rejected(id, if cancelled { StatusCode::REQUEST_TERMINATED } else { status });
         self.remove_outgoing(id);
+    }
+
+    fn invite_rejected(&mut self, id: InviteId, status: StatusCode) {
+        let Some(outgoing) = self.outgoing_mut(id) else { return };
+        if std::mem::replace(&mut outgoing.heard, Heard::Final) != Heard::Final {
+            self.emit(Event::Rejected { invite: id, status });
+        }
     }
 
     /// The ACK of a refusal: hop by hop, with the INVITE's branch (§17.1.1.3).
@@ -124,11 +138,16 @@ impl Endpoint {
         let cancel = hop_request(outgoing, Method::Cancel, &to);
         let (branch, path) = (outgoing.branch.clone(), outgoing.path.clone());
         self.open_client(&branch, cancel, path, User::Cancel, now);
+        self.limit_cancelled(&branch, now);
     }
 
-    fn invite_succeeded(&mut self, id: InviteId, response: Response, flow: Flow, now: Instant) {
+    fn invite_succeeded(&mut self, id: InviteId, response: &Response, flow: Flow) {
         let Some(outgoing) = self.outgoing(id) else { return };
-        let Some(dialog) = uac_dialog(outgoing, &response, flow) else { return };
+        let Some(dialog) = uac_dialog(outgoing, response, flow) else {
+            // There is no telling whom to send the ACK to.
+            self.invite_rejected(id, StatusCode::BAD_GATEWAY);
+            return;
+        };
         let remote_tag = response.headers().to().ok().and_then(|to| to.tag().map(<[u8]>::to_vec));
         let remote_tag = remote_tag.unwrap_or_default();
         let dialog_id =
@@ -144,10 +163,12 @@ impl Endpoint {
         let Some((ack, path)) = self.request_in_dialog(dialog_id, Method::Ack, cseq, &[]) else { return };
         self.send_ack(&ack.0, &path);
         if let Some(outgoing) = self.outgoing_mut(id) {
+            outgoing.heard = Heard::Final;
             outgoing.acknowledgements.push((dialog_id, ack.0, path));
         }
-        self.emit(Event::Answered { invite: id, dialog: dialog_id, answer: response.body().clone() });
-        let _ = now;
+        let answer = super::body::session_description_in(response.headers(), response.body());
+        let answer = answer.ok().flatten().unwrap_or_default();
+        self.emit(Event::Answered { invite: id, dialog: dialog_id, answer });
     }
 }
 
@@ -181,7 +202,7 @@ fn uac_dialog(outgoing: &Outgoing, response: &Response, flow: Flow) -> Option<Di
         local: Bytes::copy_from_slice(sent.get(HeaderName::From)?),
         remote: Bytes::copy_from_slice(headers.get(HeaderName::To)?),
         local_cseq: sent.cseq().ok()?.number,
-        remote_cseq: 0,
+        remote_cseq: None,
         remote_target,
         route_set: RouteSet::of_response(response).ok()?,
         flow: Flow { local: outgoing.flow.local, ..flow },

@@ -13,9 +13,6 @@ pub enum ReferError {
     /// There is no established dialog of this id.
     #[error("the call is not up")]
     NotEstablished,
-    /// One is under way.
-    #[error("a transfer of this call is under way")]
-    UnderWay,
     /// The target isn't a URI.
     #[error("the target is not a SIP or telephone URI")]
     BadTarget,
@@ -23,18 +20,17 @@ pub enum ReferError {
 
 impl Endpoint {
     /// Asks the far end to call `target` instead of us (RFC 3515 §2.1). What comes of it is told
-    /// by [`crate::endpoint::Event::Refer`].
+    /// by [`crate::endpoint::Event::Refer`]. A REFER that went before in this dialog and hasn't
+    /// come to its end is given up: nothing more is told of it, and its NOTIFYs, told apart by
+    /// their `id`, are refused (RFC 6665 §4.1.3).
     ///
     /// # Errors
-    /// When the dialog isn't up, has a REFER under way, or the target is no URI.
+    /// When the dialog isn't up, or the target is no URI.
     pub fn refer(&mut self, id: DialogId, target: &str, now: Instant) -> Result<(), ReferError> {
         crate::message::Uri::parse(target.as_bytes()).map_err(|_| ReferError::BadTarget)?;
         let dialog = self.dialog_mut(id).ok_or(ReferError::NotEstablished)?;
         if dialog.phase != Phase::Established || dialog.unacknowledged.is_some() {
             return Err(ReferError::NotEstablished);
-        }
-        if dialog.refer.is_some() {
-            return Err(ReferError::UnderWay);
         }
         let cseq = dialog.next_cseq();
         dialog.refer = Some(ReferSubscription { cseq });

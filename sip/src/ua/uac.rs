@@ -46,7 +46,7 @@ impl Endpoint {
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        let built = builder.header(HeaderName::UserAgent, self.product().to_owned()).build();
+        let built = builder.header(HeaderName::UserAgent, self.product()).build();
         let path = RequestPath {
             transport: request.transport,
             target: request.target,
@@ -59,6 +59,8 @@ impl Endpoint {
     pub(crate) fn send_bye(&mut self, id: DialogId, reason: &[u8], now: Instant) {
         let Some(dialog) = self.dialog_mut(id) else { return };
         dialog.phase = Phase::Closing;
+        self.terminate_pending_offer(id, now);
+        let Some(dialog) = self.dialog_mut(id) else { return };
         let cseq = dialog.next_cseq();
         let headers: &[(HeaderName, Vec<u8>)] = &[(HeaderName::Reason, reason.to_vec())];
         let headers = if reason.is_empty() { &[] } else { headers };
@@ -76,7 +78,7 @@ impl Endpoint {
     ) {
         let Some((built, path)) = self.request_in_dialog(id, method.clone(), cseq, headers) else { return };
         let (request, branch) = built;
-        let user = if method == Method::Refer { User::Refer(id) } else { User::Bye(id) };
+        let user = if method == Method::Refer { User::Refer(id, cseq) } else { User::Bye(id) };
         self.open_client(&branch, request, path, user, now);
     }
 
@@ -104,7 +106,7 @@ impl Endpoint {
             .header(HeaderName::To, dialog.remote.clone())
             .header(HeaderName::CallId, dialog.call_id.clone())
             .header(HeaderName::CSeq, format!("{cseq} {}", method.as_str()))
-            .header(HeaderName::UserAgent, self.product().to_owned());
+            .header(HeaderName::UserAgent, self.product());
         if method == Method::Refer {
             builder = builder.header(HeaderName::Contact, self.contact(path.transport, local));
         }
@@ -143,12 +145,12 @@ fn request_path(dialog: &Dialog, next_hop: &Uri) -> RequestPath {
         Some(Host::V6(ip)) => Some(IpAddr::V6(*ip)),
         Some(Host::Domain(_)) | None => None,
     };
-    // A peer that names a private or unspecified address but signals from elsewhere is behind a
+    // A peer that names an address of narrower reach than the one it signals from is behind a
     // NAT, and a bare host name in a Contact is often not to be resolved from here: both are
     // reached the way they came. With a route set the proxies know better.
     let direct = dialog.route_set.is_empty();
     let target = match address {
-        Some(ip) if !(direct && ip != flow.peer.ip() && is_private(ip)) => {
+        Some(ip) if !direct || reach(ip) >= reach(flow.peer.ip()) => {
             Target::Address(SocketAddr::new(ip, port.unwrap_or(DEFAULT_PORT)))
         }
         None if !direct => match next_hop.host() {
@@ -165,11 +167,18 @@ fn request_path(dialog: &Dialog, next_hop: &Uri) -> RequestPath {
     RequestPath { transport, target, connection }
 }
 
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_loopback(),
+/// How far an address reaches: nowhere, this host, a private network, everywhere.
+fn reach(ip: IpAddr) -> u8 {
+    let (nowhere, host, private) = match ip {
+        IpAddr::V4(ip) => (ip.is_unspecified(), ip.is_loopback(), ip.is_private() || ip.is_link_local()),
         IpAddr::V6(ip) => {
-            ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_loopback()
+            (ip.is_unspecified(), ip.is_loopback(), ip.is_unique_local() || ip.is_unicast_link_local())
         }
+    };
+    match (nowhere, host, private) {
+        (true, ..) => 0,
+        (_, true, _) => 1,
+        (.., true) => 2,
+        _ => 3,
     }
 }

@@ -8,8 +8,8 @@ use crate::dialog::route_set::RouteSet;
 use crate::dialog::{Dialog, DialogId, Phase, Unacknowledged};
 use crate::endpoint::flow::{Flow, Transport};
 use crate::endpoint::timers::Timers;
-use crate::endpoint::{Endpoint, ReplyPath};
-use crate::message::{HeaderError, HeaderName, Method, Request, StatusCode, Uri};
+use crate::endpoint::Endpoint;
+use crate::message::{HeaderError, HeaderName, Method, Request, Response, StatusCode, Uri};
 use crate::random::Key;
 use crate::transaction::timer::Timer;
 
@@ -44,7 +44,7 @@ impl Endpoint {
             remote: Bytes::copy_from_slice(from),
             local_tag: tag,
             local_cseq: 0,
-            remote_cseq: headers.cseq()?.number,
+            remote_cseq: Some(headers.cseq()?.number),
             remote_target,
             route_set,
             flow,
@@ -69,7 +69,7 @@ impl Endpoint {
             .to_tag(tag.as_bytes())
             .record_route()
             .header(HeaderName::Contact, self.contact(flow.transport, flow.local))
-            .header(HeaderName::Allow, crate::endpoint::allow_value())
+            .header(HeaderName::Allow, crate::endpoint::ALLOW)
             .build();
         self.respond(key, &response, now);
         let after = Timer::Provisional.first(&self.timer_settings(), false);
@@ -88,18 +88,16 @@ impl Endpoint {
             .to_tag(tag.as_bytes())
             .record_route()
             .header(HeaderName::Contact, self.contact(flow.transport, flow.local))
-            .header(HeaderName::Allow, crate::endpoint::allow_value())
+            .header(HeaderName::Allow, crate::endpoint::ALLOW)
             .body("application/sdp", sdp)
             .build();
-        let cseq = request.headers().cseq().map_or(0, |cseq| cseq.number);
         self.respond(key, &response, now);
         if let Some(dialog) = self.dialog_mut(id) {
             dialog.phase = Phase::Established;
             dialog.timers.stop(Timer::Provisional);
             dialog.timers.stop(Timer::Expires);
         }
-        let path = ReplyPath::of(flow, &request);
-        self.await_ack(id, cseq, response.as_bytes().clone(), path, now);
+        self.await_ack(id, key, &request, &response, now);
         Ok(())
     }
 
@@ -152,7 +150,7 @@ impl Endpoint {
             builder = builder
                 .record_route()
                 .header(HeaderName::Contact, self.contact(flow.transport, flow.local))
-                .header(HeaderName::Allow, crate::endpoint::allow_value());
+                .header(HeaderName::Allow, crate::endpoint::ALLOW);
             if let Some(sdp) = sdp {
                 builder = builder.body("application/sdp", sdp);
             }
@@ -160,9 +158,7 @@ impl Endpoint {
         let response = builder.build();
         self.respond(pending.transaction, &response, now);
         if status.is_success() && pending.method == Method::Invite {
-            let cseq = request.headers().cseq().map_or(0, |cseq| cseq.number);
-            let path = ReplyPath::of(flow, &request);
-            self.await_ack(id, cseq, response.as_bytes().clone(), path, now);
+            self.await_ack(id, pending.transaction, &request, &response, now);
         }
         Ok(())
     }
@@ -176,7 +172,7 @@ impl Endpoint {
     /// Sends the last provisional response again, lest a proxy gives up (§13.3.1.1).
     pub(crate) fn renew_provisional(&mut self, id: DialogId, now: Instant) {
         if let Ok((key, ..)) = self.waiting_invite(id) {
-            self.server_retransmission(key, now);
+            self.repeat_response(key, now);
             let after = Timer::Provisional.first(&self.timer_settings(), false);
             self.set_dialog_timer(id, Timer::Provisional, now + after);
         }
@@ -189,11 +185,19 @@ impl Endpoint {
         Ok((key, request, dialog.local_tag.clone(), dialog.flow))
     }
 
-    fn await_ack(&mut self, id: DialogId, cseq: u32, response: Bytes, path: ReplyPath, now: Instant) {
+    /// Repeats a 2xx to `invite` until its ACK comes, whatever the transport (§13.3.1.4).
+    fn await_ack(&mut self, id: DialogId, key: Key, invite: &Request, response: &Response, now: Instant) {
         let settings = self.timer_settings();
         let interval = Timer::Success.first(&settings, false);
+        let Some(path) = self.server_path(key) else { return };
         let Some(dialog) = self.dialog_mut(id) else { return };
-        dialog.unacknowledged = Some(Unacknowledged { cseq, response, interval, path });
+        dialog.unacknowledged = Some(Unacknowledged {
+            cseq: invite.headers().cseq().map_or(0, |cseq| cseq.number),
+            offered: invite.body().is_empty(),
+            response: response.as_bytes().clone(),
+            interval,
+            path,
+        });
         self.set_dialog_timer(id, Timer::Success, now + interval);
         self.set_dialog_timer(id, Timer::Ack, now + Timer::Ack.first(&settings, false));
     }

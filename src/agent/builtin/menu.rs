@@ -1,9 +1,11 @@
 //! The keypad menu as a machine without IO: inputs in, outputs out, time as an argument.
 //!
-//! It says who is called and what may be done (`Greeting`), takes a key (`Choosing`), asks back
+//! It says who was called and what may be done (`Greeting`), takes a key (`Choosing`), asks back
 //! where the tenant wants it (`Confirming`), and then waits for the tool that does it
 //! (`Waiting`). A key cuts what is being said, save an uncuttable disclosure and what the call
 //! machine says; keys pressed meanwhile wait and count afterwards.
+
+mod choosing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,20 +19,14 @@ use super::speaking::{Cut, Speaking};
 use crate::agent::phrases::Phrase;
 use crate::ids::DestinationId;
 use crate::tenant::document::Tenant;
-use crate::tenant::refer::Route;
-use crate::tool::{Refusal, ToolCallId, ToolOutcome, TransferFailure};
+use crate::tool::{Refusal, ToolCallId, ToolOutcome};
 
-/// Silence after a menu that makes us say it again.
-const QUIET: Duration = Duration::from_secs(30);
+/// Whatever the tenant's document says, a caller gets this long to find the key.
+const SHORTEST_QUIET: Duration = Duration::from_secs(3);
 /// How often the menu is said again to a caller who presses nothing.
 const REPEATS: u8 = 2;
 /// Most keys kept while one can't be acted on; more are dropped.
 const MOST_HELD: usize = 8;
-
-const MESSAGE_KEY: char = '9';
-const REPEAT_KEY: char = '*';
-const YES_KEY: char = '1';
-const NO_KEY: char = '2';
 
 /// What happens to the menu.
 #[derive(Debug)]
@@ -78,7 +74,7 @@ enum State {
     Waiting { tool: ToolCallId, task: Task },
     /// Goodbye; then the end.
     Leaving,
-    /// The caller is in other hands.
+    /// The caller is in other hands until [`Input::Resume`].
     Over,
 }
 
@@ -152,9 +148,16 @@ impl Menu {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             _ if !self.speaking.is_empty() => self.speaking.overdue_at(),
-            State::Choosing { .. } | State::Confirming { .. } => self.quiet_since.map(|since| since + QUIET),
+            State::Choosing { .. } | State::Confirming { .. } => {
+                self.quiet_since.map(|since| since + self.quiet())
+            }
             _ => None,
         }
+    }
+
+    /// Silence after a menu that makes us say it again.
+    fn quiet(&self) -> Duration {
+        self.tenant.voice.turn_taking.silence_prompt.max(SHORTEST_QUIET)
     }
 
     fn connected(&mut self, at: &mut Moment<'_>) {
@@ -174,9 +177,9 @@ impl Menu {
         match script::disclosure(&self.tenant, &self.locale) {
             None => self.disclosed = true,
             Some(line) => {
-                let interruptible = self.tenant.voice.disclosure.interruptible;
-                self.disclosed = interruptible;
-                self.say(vec![line], if interruptible { Cut::Freely } else { Cut::Never }, at);
+                let cut = if self.tenant.voice.disclosure.required_by_law { Cut::Never } else { Cut::Freely };
+                self.disclosed = cut == Cut::Freely;
+                self.say(vec![line], cut, at);
             }
         }
     }
@@ -212,80 +215,6 @@ impl Menu {
         }
     }
 
-    fn choose(&mut self, key: char, at: &mut Moment<'_>) {
-        match key {
-            MESSAGE_KEY => self.run("take_message", json!({}), Task::Message, at),
-            REPEAT_KEY => self.offer(&[], 0, at),
-            key => match self.destination(key, at.wall) {
-                None => self.offer(&[Phrase::InvalidKey], 0, at),
-                // Nobody in the chain is there: the tool says so and asks for a message.
-                Some((asked, None)) => self.transfer(&asked, at),
-                Some((asked, Some((label, stands_in)))) => {
-                    let choice = Choice { asked, label };
-                    if !self.tenant.features.refer.require_confirmation {
-                        self.transfer(&choice.asked, at);
-                    } else if stands_in {
-                        self.ask(&[Phrase::DestinationClosed], choice, 0, at);
-                    } else {
-                        self.ask(&[], choice, 0, at);
-                    }
-                }
-            },
-        }
-    }
-
-    /// The destination of a key, with the label of who answers for it now and whether that is
-    /// somebody else.
-    fn destination(&self, key: char, wall: DateTime<Utc>) -> Option<(DestinationId, Option<(String, bool)>)> {
-        let refer = &self.tenant.features.refer;
-        if !refer.enabled {
-            return None;
-        }
-        let item = refer.menu(wall).into_iter().find(|item| item.key == key)?;
-        let asked = &item.destination.destination_id;
-        let answers = match refer.resolve(asked, wall) {
-            Route::Open { destination, .. } => {
-                Some((destination.label.clone(), destination.destination_id != *asked))
-            }
-            Route::Closed { .. } => None,
-        };
-        Some((asked.clone(), answers))
-    }
-
-    fn confirm(&mut self, key: char, to: Choice, at: &mut Moment<'_>) {
-        match key {
-            YES_KEY => self.transfer(&to.asked, at),
-            NO_KEY => self.offer(&[], 0, at),
-            REPEAT_KEY => self.ask(&[], to, 0, at),
-            _ => self.ask(&[Phrase::InvalidKey], to, 0, at),
-        }
-    }
-
-    fn ask(&mut self, first: &[Phrase<'_>], to: Choice, unanswered: u8, at: &mut Moment<'_>) {
-        let mut lines = self.standard(first);
-        lines.push(script::confirmation(&to.label, &self.locale));
-        self.state = State::Confirming { to, unanswered };
-        self.say(lines, Cut::Freely, at);
-    }
-
-    fn offer(&mut self, first: &[Phrase<'_>], unanswered: u8, at: &mut Moment<'_>) {
-        let refer = &self.tenant.features.refer;
-        let items = if refer.enabled { refer.menu(at.wall) } else { Vec::new() };
-        let mut lines = self.standard(first);
-        lines.extend(script::menu(&items, &self.locale));
-        self.state = State::Choosing { unanswered };
-        self.say(lines, Cut::Freely, at);
-    }
-
-    fn standard(&self, phrases: &[Phrase<'_>]) -> Vec<Line> {
-        phrases.iter().map(|phrase| script::standard(&self.locale, *phrase)).collect()
-    }
-
-    fn transfer(&mut self, to: &DestinationId, at: &mut Moment<'_>) {
-        let arguments = json!({"destination_id": to.as_str(), "confirmed": true});
-        self.run("transfer_call", arguments, Task::Transfer, at);
-    }
-
     fn run(&mut self, name: &'static str, arguments: Value, task: Task, at: &mut Moment<'_>) {
         self.tools = self.tools.saturating_add(1);
         let id = ToolCallId::from(self.tools.to_string());
@@ -300,12 +229,10 @@ impl Menu {
             return;
         }
         match (outcome, *task) {
-            (ToolOutcome::Done(_), _)
+            // The call machine has the caller: it tells them, and gives them back if it can.
+            (ToolOutcome::Done(_) | ToolOutcome::TransferFailed(_), _)
             | (ToolOutcome::Refused(Refusal::CallEnding | Refusal::NoMessage), _)
-            // The caller is being asked for a message.
-            | (ToolOutcome::TransferFailed(TransferFailure::Closed), _)
             | (_, Task::End) => self.state = State::Over,
-            (ToolOutcome::TransferFailed(TransferFailure::Cancelled), _) => self.offer(&[], 0, at),
             (ToolOutcome::ConfirmFirst { destination, label }, _) => {
                 let to = Choice { asked: destination.clone(), label: label.clone() };
                 self.ask(&[], to, 0, at);

@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::provider::{
-    AgentSession, AudioFormat, Capabilities, EVENT_CAPACITY, INPUT_CAPACITY, Provider,
-    ProviderError, SessionSpec,
+    AgentSession, AudioFormat, Capabilities, EVENT_CAPACITY, INPUT_CAPACITY, Provider, ProviderError,
+    SessionSpec,
 };
 use super::speech::Speech;
 pub use script::sentences;

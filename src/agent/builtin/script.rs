@@ -46,9 +46,9 @@ pub(super) fn standard(locale: &str, phrase: Phrase<'_>) -> Line {
 
 /// The first words of a call.
 pub(super) fn greeting(tenant: &Tenant, locale: &str) -> Line {
-    match tenant.voice.greeting.text() {
-        Some(text) => Line::Own(text.to_owned()),
-        None => standard(locale, Phrase::Greeting { name: &tenant.display_name }),
+    match &tenant.voice.greeting.text {
+        Some(text) => Line::Own(text.clone()),
+        None => standard(locale, Phrase::Greeting { name: tenant.spoken_name() }),
     }
 }
 
@@ -57,17 +57,15 @@ pub(super) fn disclosure(tenant: &Tenant, locale: &str) -> Option<Line> {
     let disclosure = &tenant.voice.disclosure;
     disclosure.enabled.then(|| match &disclosure.text {
         Some(text) => Line::Own(text.clone()),
+        None if tenant.voice.recording => standard(locale, Phrase::RecordedDisclosure),
         None => standard(locale, Phrase::Disclosure),
     })
 }
 
 /// The keypad menu: what is open of `items`, then the message and repeat lines.
-pub(super) fn menu(items: &[MenuItem<'_>], locale: &str) -> Vec<Line> {
-    let mut lines: Vec<Line> = items
-        .iter()
-        .filter(|item| item.open)
-        .map(|item| choice(item, locale))
-        .collect();
+pub(super) fn menu(items: &[MenuItem], locale: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> =
+        items.iter().filter(|item| item.open).map(|item| choice(item, locale)).collect();
     if lines.is_empty() && !items.is_empty() {
         lines.push(standard(locale, Phrase::Closed));
     }
@@ -81,12 +79,12 @@ pub(super) fn confirmation(label: &str, locale: &str) -> Line {
     standard(locale, Phrase::Confirm { label })
 }
 
-fn choice(item: &MenuItem<'_>, locale: &str) -> Line {
+fn choice(item: &MenuItem, locale: &str) -> Line {
     standard(locale, Phrase::MenuLine { label: &item.destination.label, key: item.key })
 }
 
 /// Every sentence that this agent and the call machine can say on a call in `locale` for this
-/// tenant as its document stands, at whatever hour.
+/// tenant, whose voice is that of the number dialed, at whatever hour.
 #[must_use]
 pub fn sentences(tenant: &Tenant, locale: &str) -> Vec<Sentence> {
     let refer = &tenant.features.refer;
@@ -100,7 +98,7 @@ pub fn sentences(tenant: &Tenant, locale: &str) -> Vec<Sentence> {
             lines.push(confirmation(&item.destination.label, locale));
         }
         // One that has no key of its own may still stand in for another.
-        for destination in refer.destinations.iter().filter(|one| one.enabled) {
+        for destination in refer.destinations().iter().filter(|one| one.enabled) {
             lines.push(confirmation(&destination.label, locale));
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::agent::speech::Sentence;
 use crate::tenant::document::Tenant;
 
 /// Greeted in English as "Acme"; sales is open, support is closed with planning after hours,
@@ -18,6 +19,7 @@ pub(super) fn acme() -> Value {
         "summary_to": [],
         "timezone": "Europe/Paris",
         "status": "active",
+        "voice": {"disclosure": {"enabled": false}},
         "features": {"refer": {
             "enabled": true,
             "require_confirmation": true,
@@ -61,4 +63,9 @@ pub(super) fn with(mut base: Value, over: Value) -> Value {
 
 pub(super) fn tenant(document: &Value) -> Arc<Tenant> {
     Arc::new(Tenant::from_json(document.to_string().as_bytes()).unwrap())
+}
+
+/// What can be said for the test tenant.
+pub(super) fn said(locale: &str) -> Vec<Sentence> {
+    super::sentences(&tenant(&acme()), locale)
 }

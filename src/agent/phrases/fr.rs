@@ -10,8 +10,9 @@ pub(super) fn text(phrase: Phrase<'_>) -> String {
             "Vous allez être mis en relation avec {label}. \
              Tapez 1 pour confirmer, 2 pour annuler."
         ),
-        Phrase::Disclosure => {
-            "Vous parlez à un assistant automatique, et cet appel peut être enregistré.".into()
+        Phrase::Disclosure => "Vous parlez à un assistant automatique.".into(),
+        Phrase::RecordedDisclosure => {
+            "Vous parlez à un assistant automatique, et cet appel est enregistré.".into()
         }
         Phrase::MessageLine => "Pour laisser un message, tapez 9.".into(),
         Phrase::RepeatLine => "Pour réécouter ces choix, tapez étoile.".into(),
@@ -19,9 +20,7 @@ pub(super) fn text(phrase: Phrase<'_>) -> String {
         Phrase::TransferFailed => "Désolé, la mise en relation n'a pas abouti.".into(),
         Phrase::DestinationClosed => "Votre correspondant n'est pas joignable à cette heure.".into(),
         Phrase::Closed => "Personne ne peut vous répondre à cette heure.".into(),
-        Phrase::LeaveMessage => {
-            "Laissez votre message après le signal sonore, puis raccrochez.".into()
-        }
+        Phrase::LeaveMessage => "Laissez votre message après le signal sonore, puis raccrochez.".into(),
         Phrase::MessageThanks => "Merci, votre message est enregistré.".into(),
         Phrase::MessageFailed => "Désolé, votre message n'a pas pu être enregistré.".into(),
         Phrase::Goodbye => "Merci de votre appel. Au revoir.".into(),

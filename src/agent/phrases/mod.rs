@@ -10,14 +10,15 @@ mod fr;
 /// A standard sentence. Labels and names are the tenant's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phrase<'a> {
-    /// First words of a tenant that has written none: its display name.
+    /// First words of a tenant that has written none.
     Greeting {
-        /// The tenant's display name.
+        /// What the tenant is called aloud.
         name: &'a str,
     },
-    /// Says that the caller talks to a machine that may record, for a tenant that asks for a
-    /// disclosure without giving its text.
+    /// Says that the caller talks to a machine, for a tenant without a text of its own.
     Disclosure,
+    /// The same where calls are recorded.
+    RecordedDisclosure,
     /// One line of the keypad menu.
     MenuLine {
         /// The destination, as it is said aloud.
@@ -62,8 +63,9 @@ pub enum Phrase<'a> {
 
 impl Phrase<'static> {
     /// The sentences that hold no name or label, which any call may need.
-    pub const STANDARD: [Self; 15] = [
+    pub const STANDARD: [Self; 16] = [
         Self::Disclosure,
+        Self::RecordedDisclosure,
         Self::MessageLine,
         Self::RepeatLine,
         Self::Handoff,

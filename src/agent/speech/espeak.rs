@@ -47,9 +47,7 @@ impl Espeak {
             .await
             .map_err(|_| SpeechError::TimedOut { after: self.limit })??;
         // Up to some milliseconds of arithmetic: not on a thread that paces calls.
-        tokio::task::spawn_blocking(move || finish(&output))
-            .await
-            .map_err(|_| SpeechError::Interrupted)?
+        tokio::task::spawn_blocking(move || finish(&output)).await.map_err(|_| SpeechError::Interrupted)?
     }
 }
 
@@ -78,7 +76,8 @@ async fn run(program: &Path, voice: Voice, words: &str) -> Result<Vec<u8>, Speec
 
 fn finish(output: &[u8]) -> Result<Vec<i16>, SpeechError> {
     let wav = wav::read(output)?;
-    let at_8_khz = super::resample::to_8_khz(wav)?;
+    let at_8_khz = media::resample::to_8k(&wav.samples, wav.rate_hz);
+    let at_8_khz = at_8_khz.map_err(|_| SpeechError::Unconvertible { rate_hz: wav.rate_hz })?;
     shape::for_telephone(&at_8_khz).ok_or(SpeechError::Nothing)
 }
 

@@ -2,13 +2,12 @@
 //!
 //! A sentence is looked for in the shipped catalogue, then in memory; otherwise espeak-ng renders
 //! it, once however many calls want it at the same time. With another synthesiser in mind, only
-//! [`espeak`] would change.
+//! the module `espeak` would change.
 
 mod catalogue;
 mod espeak;
 mod memory;
 mod render;
-mod resample;
 mod sentences;
 mod shape;
 mod spelling;
@@ -37,7 +36,9 @@ pub type Audio = Arc<[i16]>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SpeechError {
     /// It isn't in the shipped audio, and there is no synthesiser.
-    #[error("only the shipped sentences can be spoken: install espeak-ng (`apt-get install espeak-ng`) for any other text")]
+    #[error(
+        "only the shipped sentences can be spoken: install espeak-ng (`apt-get install espeak-ng`) for any other text"
+    )]
     NotInstalled,
     /// There is nothing in it to say.
     #[error("there is no word in the text to be spoken")]
@@ -72,9 +73,9 @@ pub enum SpeechError {
     /// The synthesiser's output can't be used.
     #[error("espeak-ng gave no usable audio: {0}")]
     Unreadable(#[from] WavError),
-    /// Its sampling rate can't be converted.
-    #[error("audio at {rate_hz} Hz can't be converted for the telephone")]
-    Rate {
+    /// The synthesiser's output can't be converted.
+    #[error("audio of espeak-ng at {rate_hz} Hz can't be converted to 8 kHz")]
+    Unconvertible {
         /// Samples per second.
         rate_hz: u32,
     },
@@ -122,9 +123,12 @@ pub struct Speech {
 struct Inner {
     catalogue: Catalogue,
     memory: Mutex<Memory>,
-    flights: Mutex<HashMap<(Voice, Box<str>), WeakShared<Flight>>>,
+    flights: Mutex<HashMap<Key, WeakShared<Flight>>>,
     espeak: Option<Espeak>,
 }
+
+/// A rendering under way is found by what it is of.
+type Key = (Voice, Box<str>);
 
 type Flight = BoxFuture<'static, Result<Audio, SpeechError>>;
 
@@ -144,6 +148,18 @@ impl Speech {
             espeak,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// A service without a synthesiser that has a second of sound for each of these texts.
+    #[cfg(test)]
+    pub(crate) fn holding<'a>(locale: &str, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let config = SpeechConfig { espeak: None, shipped: false, ..SpeechConfig::detect() };
+        let speech = Self::new(config);
+        for text in texts {
+            let audio = Audio::from(vec![1_000; 8_000]);
+            held(&speech.inner.memory).insert(Voice::for_locale(locale), text, audio);
+        }
+        speech
     }
 
     /// Whether texts beyond the shipped sentences can be spoken.
@@ -176,16 +192,14 @@ impl Speech {
         let voice = Voice::for_locale(locale);
         match self.inner.cached(voice, text) {
             Some(audio) => std::future::ready(Ok(audio)).boxed(),
-            None if self.inner.espeak.is_none() => {
-                std::future::ready(Err(SpeechError::NotInstalled)).boxed()
-            }
+            None if self.inner.espeak.is_none() => std::future::ready(Err(SpeechError::NotInstalled)).boxed(),
             None => self.flight(voice, text).boxed(),
         }
     }
 
     fn flight(&self, voice: Voice, text: &str) -> Shared<Flight> {
         let mut flights = held(&self.inner.flights);
-        let key = (voice, Box::from(text));
+        let key: Key = (voice, Box::from(text));
         if let Some(flight) = flights.get(&key).and_then(WeakShared::upgrade) {
             return flight;
         }
@@ -205,7 +219,7 @@ impl Inner {
         self.catalogue.get(voice, text).or_else(|| held(&self.memory).get(voice, text))
     }
 
-    async fn render(self: Arc<Self>, key: (Voice, Box<str>)) -> Result<Audio, SpeechError> {
+    async fn render(self: Arc<Self>, key: Key) -> Result<Audio, SpeechError> {
         let (voice, text) = &key;
         let espeak = self.espeak.as_ref().ok_or(SpeechError::NotInstalled)?;
         let result = espeak.render(*voice, text).await.map(Audio::from);

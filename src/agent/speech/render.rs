@@ -66,10 +66,8 @@ pub async fn render(
     directory: &Path,
     config: &SpeechConfig,
 ) -> Result<Rendered, RenderError> {
-    let wanted: BTreeSet<(Voice, String)> = sentences
-        .into_iter()
-        .map(|sentence| (Voice::for_locale(&sentence.locale), sentence.text))
-        .collect();
+    let wanted: BTreeSet<(Voice, String)> =
+        sentences.into_iter().map(|sentence| (Voice::for_locale(&sentence.locale), sentence.text)).collect();
     let espeak = config.espeak.clone().map(|program| Espeak::new(program, 1, config.limit));
     let mut files = BTreeMap::new();
     let mut bytes = 0;
@@ -130,10 +128,7 @@ fn list(files: &BTreeMap<String, (Voice, String)>) -> String {
     out
 }
 
-fn remove_others(
-    directory: &Path,
-    files: &BTreeMap<String, (Voice, String)>,
-) -> Result<usize, RenderError> {
+fn remove_others(directory: &Path, files: &BTreeMap<String, (Voice, String)>) -> Result<usize, RenderError> {
     let mut removed = 0;
     for voice_dir in entries(directory)?.into_iter().filter(|path| path.is_dir()) {
         for path in entries(&voice_dir)? {

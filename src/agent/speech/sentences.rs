@@ -59,7 +59,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_stays_together() {
-        assert_eq!(cut("Dr. No is in. A. M. Roy isn't. B", &["A."]), ["Dr. No is in.", "A.", "M. Roy isn't. B"]);
+        assert_eq!(
+            cut("Dr. No is in. A. M. Roy isn't. B", &["A."]),
+            ["Dr. No is in.", "A.", "M. Roy isn't. B"]
+        );
         assert_eq!(cut("One. Two.", &[]), ["One. Two."]);
     }
 

@@ -46,7 +46,7 @@ fn trim(signal: &[f32]) -> Option<&[f32]> {
     let threshold = threshold(signal)?;
     let mut loud = signal.chunks(FRAME).enumerate().filter(|(_, frame)| power(frame) >= threshold);
     let (first, _) = loud.next()?;
-    let last = loud.last().map_or(first, |(at, _)| at);
+    let last = loud.next_back().map_or(first, |(at, _)| at);
     // One frame more at each end keeps the soft start or end of a consonant.
     let from = first.saturating_sub(1) * FRAME;
     let to = ((last + 2) * FRAME).min(signal.len());

@@ -14,7 +14,9 @@ pub enum WavError {
     #[error("it ends before its samples")]
     Truncated,
     /// Its samples are of another kind.
-    #[error("its samples are format {tag} with {bits} bits and {channels} channels; one channel of 16-bit linear or 8-bit G.711 is read")]
+    #[error(
+        "its samples are format {tag} with {bits} bits and {channels} channels; one channel of 16-bit linear or 8-bit G.711 is read"
+    )]
     Format {
         /// The format tag.
         tag: u16,

@@ -3,21 +3,24 @@
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use media::playout::PlayoutCommand;
+use media::playout::{PlayoutCommand, UtteranceId};
 use sip::message::StatusCode;
 
-use super::{Actor, Agent, CallHandle, ReferForm, tones};
+use super::{Actor, Agent, Mail, ReferForm, tones};
 use crate::agent::{AgentInput, SessionSpec};
 use crate::call::machine::{Effect, Input, Sound};
 use crate::call::ports::RecordingSpec;
 use crate::call::record::CallEvent;
 use crate::tenant::refer::TargetUri;
 
+/// How long the record waits for what was measured on the media path.
+const MEASUREMENTS: std::time::Duration = std::time::Duration::from_millis(100);
+
 impl Actor {
-    pub(super) async fn carry_out(&mut self, effect: Effect, handle: &CallHandle) {
+    pub(super) async fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Ring => self.services.signalling.ring(self.dialog),
-            Effect::ConnectAgent => self.connect_agent(handle),
+            Effect::ConnectAgent => self.connect_agent(),
             Effect::Answer => self.answer(),
             Effect::Reject { status, retry_after } => {
                 let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
@@ -52,7 +55,7 @@ impl Actor {
         }
     }
 
-    fn connect_agent(&mut self, handle: &CallHandle) {
+    fn connect_agent(&mut self) {
         let spec = SessionSpec {
             call: self.call,
             tenant: std::sync::Arc::clone(&self.tool_context.tenant),
@@ -64,7 +67,7 @@ impl Actor {
         };
         let mut connecting = self.provider.connect(spec);
         match (&mut connecting).now_or_never() {
-            Some(result) => self.take(super::Happening::Connected(result), handle),
+            Some(result) => self.take(super::Happening::Connected(result)),
             None => self.agent = Agent::Connecting(connecting),
         }
     }
@@ -84,14 +87,17 @@ impl Actor {
     }
 
     fn play(&mut self, sound: Sound) {
-        let command = match sound {
-            Sound::Clear | Sound::RingbackStop => PlayoutCommand::Clear,
-            Sound::Beep => PlayoutCommand::Audio { utterance: tones::BEEP, chunk: tones::beep() },
-            Sound::RingbackStart => {
-                PlayoutCommand::Audio { utterance: tones::RINGBACK, chunk: tones::ringback(&self.locale) }
-            }
+        let chunk = match sound {
+            Sound::Clear | Sound::RingbackStop => return self.media.play(PlayoutCommand::Clear),
+            Sound::Beep => tones::beep(),
+            Sound::RingbackStart => tones::ringback(&self.locale),
         };
-        self.media.play(command);
+        // A new one each time: what playout has cut it doesn't play again under the same name. Odd,
+        // so that it isn't taken for the agent's, and from the top, where the machine never gets.
+        let utterance = UtteranceId(u64::MAX - 2 * self.tones_played);
+        self.tones_played += 1;
+        self.media.play(PlayoutCommand::Audio { utterance, chunk });
+        self.media.play(PlayoutCommand::End { utterance });
     }
 
     fn start_recording(&mut self, max: std::time::Duration, silence: std::time::Duration) {
@@ -109,9 +115,28 @@ impl Actor {
         }
     }
 
+    /// Ends the stream and waits a moment for what was measured on it.
+    async fn close_media(&mut self) {
+        if !self.media.close() {
+            return;
+        }
+        let deadline = tokio::time::Instant::now() + MEASUREMENTS;
+        while let Ok(Some(mail)) = tokio::time::timeout_at(deadline, self.mailbox.recv()).await {
+            match mail {
+                Mail::MediaEnded(stats) => {
+                    self.media.keep_stats(stats);
+                    return;
+                }
+                // Bounded by the mailbox: nobody sends much in this time.
+                mail => self.set_aside.push_back(mail),
+            }
+        }
+    }
+
     async fn write(&mut self, mut event: CallEvent) {
         let closing = matches!(event, CallEvent::Ended(_));
         if let CallEvent::Ended(record) = &mut event {
+            self.close_media().await;
             record.media = self.media.stats();
         }
         let result = self.services.records.append(&event).await;
@@ -129,9 +154,10 @@ impl Actor {
 
 /// The value of `Refer-To` without brackets.
 fn refer_to(target: &TargetUri, form: &ReferForm) -> String {
-    let text = target.to_string();
+    // `Display` masks.
+    let text = target.as_str();
     match (text.strip_prefix("tel:"), form) {
         (Some(number), ReferForm::SipAt(host)) => format!("sip:{number}@{host};user=phone"),
-        _ => text,
+        _ => text.to_owned(),
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Actor;
 use crate::call::machine::{Input, RecordingEnd};
+use crate::call::record::MediaStats;
 use crate::call::transfer::Report;
 use crate::ids::CallId;
 
@@ -24,6 +25,8 @@ pub enum Mail {
     Media(MediaEvent),
     /// The recording is closed.
     RecordingEnded(RecordingEnd),
+    /// The stream is over, and this was measured on it.
+    MediaEnded(Option<Box<MediaStats>>),
     /// The service is stopping.
     Stop(Stop),
 }
@@ -108,30 +111,31 @@ impl CallHandle {
 }
 
 impl Actor {
-    pub(super) fn take_mail(&mut self, mail: Mail, handle: &CallHandle) {
+    pub(super) fn take_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Signal(signal) => self.take_signal(signal, handle),
+            Mail::Signal(signal) => self.take_signal(signal),
             Mail::Media(event) => self.take_media_event(event),
             Mail::RecordingEnded(end) => self.pending.push_back(Input::RecordingStopped(end)),
+            Mail::MediaEnded(stats) => self.media.keep_stats(stats),
             Mail::Stop(Stop::Within(within)) => self.pending.push_back(Input::Drain { within }),
             Mail::Stop(Stop::Now) => self.pending.push_back(Input::KillNow),
         }
     }
 
-    fn take_signal(&mut self, signal: Signal, handle: &CallHandle) {
+    fn take_signal(&mut self, signal: Signal) {
         let input = match signal {
             Signal::Answered => {
-                self.on_answered(handle);
+                self.on_answered();
                 return;
             }
             Signal::AnswerFailed | Signal::Cancelled => Input::Cancelled,
             Signal::Confirmed(answer) => {
-                self.take_confirmation(answer, handle);
+                self.take_confirmation(answer);
                 return;
             }
             Signal::Unconfirmed => Input::AckTimedOut,
             Signal::Offer(method, offer) => {
-                self.take_offer(method, offer, handle);
+                self.take_offer(method, offer);
                 return;
             }
             Signal::Bye => Input::PeerBye,
@@ -177,7 +181,7 @@ impl Actor {
                 Input::Cleared { utterance, sent_ms, unsent_ms }
             }
             MediaEvent::Timeout { .. } => Input::MediaTimeout,
-            MediaEvent::FirstPacket { .. } => return,
+            MediaEvent::FirstPacket { .. } | MediaEvent::Resumed => return,
         };
         self.pending.push_back(input);
     }

@@ -11,8 +11,8 @@ use sip::endpoint::OfferMethod;
 use sip::message::StatusCode;
 use tokio::sync::mpsc;
 
-use super::{Actor, CallHandle};
-use crate::call::machine::{Input, RecordingEnd};
+use super::{Actor, Mail};
+use crate::call::machine::Input;
 use crate::call::ports::{MediaPort, MediaStream, RecordingSpec};
 use crate::call::record::MediaStats;
 
@@ -65,13 +65,29 @@ impl Media {
         Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None })
     }
 
+    /// For a call that is refused.
+    #[must_use]
+    pub fn none() -> Self {
+        let (playout, _) = mpsc::channel(1);
+        let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        Self {
+            local: LocalMedia::new(nowhere, 0, 0),
+            source: SourcePolicy::Address,
+            signalling: nowhere,
+            stage: Stage::Gone,
+            playout,
+            stats: None,
+            offered: None,
+        }
+    }
+
     /// What the 200 says.
     fn description(&mut self) -> Option<Bytes> {
         let Stage::Waiting { agreed, .. } = &self.stage else { return None };
         match agreed {
             Some(negotiated) => Some(negotiated.sdp.clone()),
             None => {
-                let built = offer::build(&self.local);
+                let built = offer::build(&self.local).ok()?;
                 self.local.origin = built.origin;
                 self.offered = Some(self.local.clone());
                 Some(built.sdp)
@@ -80,19 +96,16 @@ impl Media {
     }
 
     /// Lets the audio flow, if it is agreed.
-    fn start(&mut self, handle: &CallHandle) {
+    fn start(&mut self, mailbox: mpsc::Sender<Mail>) {
         match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Waiting { port, commands, agreed: Some(agreed) } => {
                 let mut random = rand::rng();
-                let config = SessionConfig {
-                    agreement: Agreement::from(&agreed),
-                    source: self.source.clone(),
-                    signalling: Some(self.signalling),
-                    ssrc: random.random(),
-                    sequence: random.random(),
-                    timestamp: random.random(),
-                };
-                self.stage = Stage::Flowing(port.attach(config, commands, handle.mailbox()));
+                let agreement = Agreement::from(&agreed);
+                let (ssrc, sequence, timestamp) = (random.random(), random.random(), random.random());
+                let mut config = SessionConfig::new(agreement, ssrc, sequence, timestamp);
+                config.source = self.source.clone();
+                config.signalling = Some(self.signalling);
+                self.stage = Stage::Flowing(port.attach(config, commands, mailbox));
             }
             other => self.stage = other,
         }
@@ -120,11 +133,19 @@ impl Media {
         }
     }
 
-    pub(super) fn stats(&mut self) -> Option<MediaStats> {
-        if let Stage::Flowing(stream) = &self.stage {
-            self.stats = stream.stats();
+    pub(super) fn keep_stats(&mut self, stats: Option<Box<MediaStats>>) {
+        if let Some(stats) = stats {
+            self.stats = Some(*stats);
         }
+    }
+
+    pub(super) fn stats(&self) -> Option<MediaStats> {
         self.stats.clone()
+    }
+
+    /// Ends the stream. Whether there was one.
+    pub(super) fn close(&mut self) -> bool {
+        matches!(std::mem::replace(&mut self.stage, Stage::Gone), Stage::Flowing(_))
     }
 }
 
@@ -138,19 +159,19 @@ impl Actor {
     }
 
     /// The 200 is on the wire: audio flows from now on, unless the offer was ours.
-    pub(super) fn on_answered(&mut self, handle: &CallHandle) {
-        self.media.start(handle);
+    pub(super) fn on_answered(&mut self) {
+        self.media.start(self.handle.mailbox());
         self.pending.push_back(Input::AnswerSent);
     }
 
     /// The ACK came.
-    pub(super) fn take_confirmation(&mut self, answered: Option<Bytes>, handle: &CallHandle) {
+    pub(super) fn take_confirmation(&mut self, answered: Option<Bytes>) {
         if let Some(local) = self.media.offered.take() {
             let agreed = answered
                 .ok_or(SdpError::AnswerMismatch)
                 .and_then(|sdp| offer::accept_answer(&sdp, &local));
             match agreed {
-                Ok(agreed) => self.adopt(agreed, handle),
+                Ok(agreed) => self.adopt(agreed),
                 Err(error) => {
                     tracing::info!(call = %self.call, %error, "the answer in the ACK can't be used");
                     self.pending.push_back(Input::MediaFailed { status: error.status() });
@@ -163,12 +184,12 @@ impl Actor {
 
     /// A re-INVITE or UPDATE (RFC 3261 §14, RFC 3311): hold, resume, another address or codec, or
     /// a mere refresh. What can't be agreed leaves the session as it was.
-    pub(super) fn take_offer(&mut self, method: OfferMethod, offered: Option<Bytes>, handle: &CallHandle) {
+    pub(super) fn take_offer(&mut self, method: OfferMethod, offered: Option<Bytes>) {
         let answer = match (offered, method) {
             (Some(sdp), _) => match answer::negotiate(&sdp, &self.media.local) {
                 Ok(agreed) => {
                     let sdp = agreed.sdp.clone();
-                    self.adopt(agreed, handle);
+                    self.adopt(agreed);
                     Ok(Some(sdp))
                 }
                 Err(error) => {
@@ -178,16 +199,17 @@ impl Actor {
             },
             (None, OfferMethod::Update) => Ok(None),
             (None, OfferMethod::Invite) => {
-                let built = offer::build(&self.media.local);
-                self.media.local.origin = built.origin;
-                self.media.offered = Some(self.media.local.clone());
-                Ok(Some(built.sdp))
+                offer::build(&self.media.local).map_err(|_| StatusCode::SERVER_INTERNAL_ERROR).map(|built| {
+                    self.media.local.origin = built.origin;
+                    self.media.offered = Some(self.media.local.clone());
+                    Some(built.sdp)
+                })
             }
         };
         self.services.signalling.answer_offer(self.dialog, answer);
     }
 
-    fn adopt(&mut self, agreed: Negotiated, handle: &CallHandle) {
+    fn adopt(&mut self, agreed: Negotiated) {
         self.media.local.origin = agreed.origin.clone();
         let held = agreed.held;
         match &mut self.media.stage {
@@ -197,7 +219,7 @@ impl Actor {
             }
             Stage::Waiting { agreed: slot, .. } => {
                 *slot = Some(agreed);
-                self.media.start(handle);
+                self.media.start(self.handle.mailbox());
             }
             Stage::Gone => {}
         }

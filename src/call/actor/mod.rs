@@ -25,7 +25,8 @@ pub use self::media::Media;
 use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
 use super::ports::{MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
-use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError, WallClock};
+use crate::agent::provider::WallClock;
+use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError};
 use crate::ids::CallId;
 use crate::tool::{Registry, ToolAnswer, ToolCallId, ToolContext, ToolRequest};
 
@@ -53,6 +54,10 @@ pub struct Actor {
     services: Arc<Services>,
     dialog: DialogId,
     call: CallId,
+    handle: CallHandle,
+    mailbox: mpsc::Receiver<Mail>,
+    /// Mail that came while something else was waited for.
+    set_aside: VecDeque<Mail>,
     provider: Arc<dyn Provider>,
     machine: Machine,
     tool_context: ToolContext,
@@ -66,6 +71,7 @@ pub struct Actor {
     refer_form: ReferForm,
     /// A telephone-event has been seen: INFO would tell the same keys again.
     events_seen: bool,
+    tones_played: u64,
     /// Kept while the call runs; given back when it is dropped.
     _permit: Box<dyn Send>,
 }
@@ -95,6 +101,10 @@ pub struct Start {
     pub first: Vec<Input>,
     /// Held for the length of the call.
     pub permit: Box<dyn Send>,
+    /// Where the call's mail comes in.
+    pub mailbox: mpsc::Receiver<Mail>,
+    /// The other end of it.
+    pub handle: CallHandle,
 }
 
 enum Agent {
@@ -126,6 +136,9 @@ impl Actor {
             services,
             dialog: start.dialog,
             call,
+            handle: start.handle,
+            mailbox: start.mailbox,
+            set_aside: VecDeque::new(),
             provider: start.provider,
             machine: Machine::new(start.spec, now),
             tool_context: ToolContext { call, tenant, at },
@@ -138,30 +151,33 @@ impl Actor {
             attempt: None,
             refer_form: start.refer_form,
             events_seen: false,
+            tones_played: 0,
             _permit: start.permit,
         }
     }
 
-    /// Runs the call to its end. `mailbox` is the sending end's other half, `sender` one for
-    /// the media path.
-    pub async fn run(mut self, mut mailbox: mpsc::Receiver<Mail>, handle: CallHandle) {
+    /// Runs the call to its end.
+    pub async fn run(mut self) {
         loop {
-            self.work_off(&handle).await;
+            self.work_off().await;
             if self.machine.is_ended() {
                 return;
             }
-            if handle.is_overrun() {
+            if self.handle.is_overrun() {
                 tracing::error!(call = %self.call, "the call's mailbox overran; the call is ended");
                 self.pending.push_back(Input::KillNow);
-                handle.clear_overrun();
+                self.handle.clear_overrun();
                 continue;
             }
-            let happening = self.next(&mut mailbox).await;
-            self.take(happening, &handle);
+            let happening = self.next().await;
+            self.take(happening);
         }
     }
 
-    async fn next(&mut self, mailbox: &mut mpsc::Receiver<Mail>) -> Happening {
+    async fn next(&mut self) -> Happening {
+        if let Some(mail) = self.set_aside.pop_front() {
+            return Happening::Mail(mail);
+        }
         let due = self.timers.iter().min_by_key(|(_, at)| *at).copied();
         let timer = async {
             match due {
@@ -172,14 +188,16 @@ impl Actor {
                 None => std::future::pending().await,
             }
         };
+        let agent = &mut self.agent;
         let agent = async {
-            match &mut self.agent {
+            match agent {
                 Agent::None => std::future::pending().await,
                 Agent::Connecting(connecting) => Happening::Connected(connecting.await),
                 Agent::Session(session) => Happening::Agent(session.events.recv().await),
             }
         };
         let running_tools = &mut self.running_tools;
+        let mailbox = &mut self.mailbox;
         let tool = async {
             match running_tools.next().await {
                 Some((id, answer)) => Happening::Tool(id, answer),
@@ -195,9 +213,9 @@ impl Actor {
         }
     }
 
-    fn take(&mut self, happening: Happening, handle: &CallHandle) {
+    fn take(&mut self, happening: Happening) {
         match happening {
-            Happening::Mail(mail) => self.take_mail(mail, handle),
+            Happening::Mail(mail) => self.take_mail(mail),
             // The registry is gone: the process is ending.
             Happening::MailboxClosed => self.pending.push_back(Input::KillNow),
             Happening::Connected(Ok(session)) => {
@@ -263,12 +281,12 @@ impl Actor {
     }
 
     /// Feeds the machine until it has nothing more to do.
-    async fn work_off(&mut self, handle: &CallHandle) {
+    async fn work_off(&mut self) {
         let mut effects: Vec<Effect> = Vec::new();
         while let Some(input) = self.pending.pop_front() {
             self.machine.handle(input, Instant::now(), (self.services.clock)(), &mut effects);
             for effect in effects.drain(..) {
-                self.carry_out(effect, handle).await;
+                self.carry_out(effect).await;
             }
         }
     }

@@ -3,12 +3,7 @@
 use std::f64::consts::TAU;
 use std::sync::{Arc, LazyLock};
 
-use media::playout::{Chunk, UtteranceId};
-
-/// The beep. Odd, so that it isn't taken for the agent's.
-pub(super) const BEEP: UtteranceId = UtteranceId(u64::MAX);
-/// Ringing.
-pub(super) const RINGBACK: UtteranceId = UtteranceId(u64::MAX - 2);
+use media::playout::Chunk;
 
 /// Samples a second.
 const RATE: usize = 8_000;

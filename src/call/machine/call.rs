@@ -1,15 +1,16 @@
 //! What lives as long as the call, and what every state does with it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use media::playout::UtteranceId;
 
+use super::CallSpec;
 use super::effect::{Effect, Sound};
 use super::input::{Input, RecordingEnd};
 use super::timer::{self, TimerKind, Timers};
-use super::CallSpec;
 use crate::agent::AgentInput;
 use crate::agent::phrases::{self, Phrase};
 use crate::call::record::{CallRecord, MessageLeft, TransferAttempt};
@@ -17,6 +18,9 @@ use crate::call::transfer::{AttemptId, ReferPolicy};
 use crate::ids::DestinationId;
 use crate::tenant::document::Tenant;
 use crate::tool::{ToolCallId, ToolOutcome};
+
+/// How many requests of the agent are remembered, to tell a repeated one.
+const MOST_REQUESTS_KNOWN: usize = 64;
 
 /// What lives as long as the call.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Call {
     pub(super) agent: AgentLink,
     /// Destinations called before whose fate is unknown.
     pub(super) tried: Vec<DestinationId>,
+    /// Requests carried out, the last ones.
+    carried_out: VecDeque<ToolCallId>,
     pub(super) recorder: Recorder,
     line: Line,
     locale: String,
@@ -89,6 +95,7 @@ impl Call {
             max_duration: spec.max_duration,
             agent: AgentLink::Connecting,
             tried: Vec::new(),
+            carried_out: VecDeque::new(),
             recorder: Recorder::Idle,
             line: Line::Open,
             locale: spec.locale,
@@ -99,6 +106,18 @@ impl Call {
         }
     }
 
+    /// Whether the request is new. A provider that reconnects may repeat one.
+    pub(super) fn is_first(&mut self, call: &ToolCallId) -> bool {
+        if self.carried_out.contains(call) {
+            return false;
+        }
+        if self.carried_out.len() >= MOST_REQUESTS_KNOWN {
+            self.carried_out.pop_front();
+        }
+        self.carried_out.push_back(call.clone());
+        true
+    }
+
     /// What the caller hasn't heard to its end.
     pub(super) fn speaking(&self) -> Option<Sentence> {
         self.speaking.map(Sentence)
@@ -106,6 +125,12 @@ impl Call {
 
     pub(super) fn is_held(&self) -> bool {
         self.line == Line::Held
+    }
+
+    /// Whether the timer runs.
+    #[cfg(test)]
+    pub(super) fn waits_for(&self, kind: TimerKind) -> bool {
+        self.timers.running().any(|known| known == kind)
     }
 
     /// The attempt with this number, while it is in the record.
@@ -243,7 +268,9 @@ impl Context<'_> {
     /// Whether this input is the end of the sentence: heard, cut, impossible to say, or lost.
     pub(super) fn is_over(&mut self, sentence: Sentence, input: &Input) -> bool {
         match input {
-            Input::Drained { utterance, .. } | Input::Cleared { utterance, .. } if *utterance == sentence.0 => {
+            Input::Drained { utterance, .. } | Input::Cleared { utterance, .. }
+                if *utterance == sentence.0 =>
+            {
                 self.cancel(TimerKind::Speech);
                 true
             }
@@ -299,8 +326,8 @@ impl Context<'_> {
         }
     }
 
-    /// The recorder is done. Keeps what the caller said, and tells how long it is; `None` when
-    /// there is nothing to keep.
+    /// The recorder is done, or with `None` given up. Keeps what the caller said, and tells how
+    /// long it is; `None` when there is nothing to keep.
     pub(super) fn recording_over(&mut self, end: Option<RecordingEnd>) -> Option<Duration> {
         self.cancel(TimerKind::Recording);
         let Recorder::Running(at) = std::mem::replace(&mut self.call.recorder, Recorder::Idle) else {
@@ -316,7 +343,11 @@ impl Context<'_> {
                 self.effects.push(Effect::DiscardRecording);
                 None
             }
-            Some(RecordingEnd::Failed) | None => None,
+            Some(RecordingEnd::Failed) => None,
+            None => {
+                self.effects.push(Effect::StopRecording);
+                None
+            }
         }
     }
 }

@@ -42,7 +42,9 @@ impl Offered {
                 cx.start(TimerKind::AgentReady, timer::AGENT_READY);
                 State::Early(Early::Waiting)
             }
-            Input::Refused { status, retry_after, reason } => refuse(cx, status, retry_after, EndSide::Us, reason),
+            Input::Refused { status, retry_after, reason } => {
+                refuse(cx, status, retry_after, EndSide::Us, reason)
+            }
             Input::Goodbye | Input::KillNow | Input::Timer(TimerKind::Drain) => refuse_stopping(cx),
             other => given_up(&other, cx).unwrap_or(State::Offered(self)),
         }
@@ -84,7 +86,9 @@ fn given_up(input: &Input, cx: &mut Context<'_>) -> Option<State> {
     match input {
         Input::Cancelled => Some(refuse(cx, REQUEST_TERMINATED, None, EndSide::Caller, EndReason::Cancelled)),
         // RFC 3261 §15.1.2: BYE ends an early dialog too, and pending requests get 487.
-        Input::PeerBye => Some(refuse(cx, REQUEST_TERMINATED, None, EndSide::Caller, EndReason::CallerHangup)),
+        Input::PeerBye => {
+            Some(refuse(cx, REQUEST_TERMINATED, None, EndSide::Caller, EndReason::CallerHangup))
+        }
         Input::Drain { within } => {
             cx.start(TimerKind::Drain, *within);
             None

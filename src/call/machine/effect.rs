@@ -20,7 +20,7 @@ pub enum Effect {
     ConnectAgent,
     /// Send the 200; [`super::Input::AnswerSent`] or [`super::Input::MediaFailed`] answers.
     Answer,
-    /// Refuse the INVITE.
+    /// Refuse the INVITE, unless it has a final response already.
     Reject {
         /// The status, 400 to 699.
         status: u16,
@@ -60,7 +60,7 @@ pub enum Effect {
         /// The silence that ends it.
         silence: Duration,
     },
-    /// Close the recording; [`super::Input::RecordingStopped`] answers.
+    /// Close the recording, if it is open; [`super::Input::RecordingStopped`] answers.
     StopRecording,
     /// Delete the file of the recording that was closed last: it holds nothing.
     DiscardRecording,

@@ -93,7 +93,7 @@ impl Established {
 fn converse(input: Input, cx: &mut Context<'_>) -> State {
     match input {
         Input::Digit(digit) => cx.tell(AgentInput::Digit(digit)),
-        Input::Tool { call, command } => return carry_out(&call, command, cx),
+        Input::Tool { call, command } if cx.call.is_first(&call) => return carry_out(&call, command, cx),
         Input::AgentFailed => return release(cx, EndSide::Us, EndReason::Fault, Bye::Now),
         Input::Timer(TimerKind::Notice) => {
             let notice = cx.phrase(Phrase::TimeAlmostUp);
@@ -118,10 +118,11 @@ fn apologise(sentence: Sentence, input: Input, cx: &mut Context<'_>) -> State {
             cx.tell(AgentInput::Digit(digit));
             state
         }
-        Input::Tool { .. } | Input::Timer(TimerKind::MaxDuration) => {
+        Input::Tool { call, command } if cx.call.is_first(&call) => {
             cx.cancel(TimerKind::Speech);
-            converse(input, cx)
+            carry_out(&call, command, cx)
         }
+        Input::Timer(TimerKind::MaxDuration) => converse(input, cx),
         other => {
             remind(&other, cx);
             State::Established(Established::Apology(sentence))

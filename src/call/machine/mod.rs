@@ -2,7 +2,7 @@
 //!
 //! `Offered → Early → AwaitingAck → Established ⇄ Transferring → Releasing → Ended`. Each state
 //! owns what exists in it and nothing else; what lives as long as the call (its record, its
-//! timers, the link to its agent) is in [`call::Call`]. Any state may go to `Releasing`, with
+//! timers, the link to its agent) is in `call::Call`. Any state may go to `Releasing`, with
 //! one reason. The dialog is given up with [`Effect::Forget`], after the record is durable.
 //!
 //! Rules of its own, where the specification leaves room:
@@ -122,6 +122,12 @@ impl Machine {
             return;
         }
         self.state = state.on(input, &mut cx);
+    }
+
+    /// Whether the machine holds this timer for running.
+    #[cfg(test)]
+    fn waits_for(&self, kind: TimerKind) -> bool {
+        self.call.waits_for(kind)
     }
 
     /// Where the call stands.

@@ -190,7 +190,10 @@ impl ByeState {
     fn on(self, input: &Input, reason: ByeReason, cx: &mut Context<'_>) -> Self {
         let expected = matches!(
             (self, input),
-            (Self::AwaitingAck, Input::Acked | Input::AckTimedOut | Input::KillNow | Input::Timer(TimerKind::Bye))
+            (
+                Self::AwaitingAck,
+                Input::Acked | Input::AckTimedOut | Input::KillNow | Input::Timer(TimerKind::Bye)
+            )
         );
         match (self, input) {
             _ if expected => send_bye(reason, cx),

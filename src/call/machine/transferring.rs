@@ -5,9 +5,9 @@ use super::call::{Context, Sentence};
 use super::effect::{Effect, Sound};
 use super::established::{Established, back_to_agent, in_progress, remind};
 use super::input::Input;
+use super::message;
 use super::releasing::{Ack, Bye, last_words, release};
 use super::timer::{self, TimerKind};
-use super::message;
 use crate::agent::phrases::Phrase;
 use crate::call::record::{EndReason, EndSide, RawText, TransferAttempt, TransferOutcome};
 use crate::call::transfer::{self, AttemptId, Choice, ReferPolicy, Verdict};
@@ -53,7 +53,7 @@ pub(super) fn begin(tool: &ToolCallId, asked: &DestinationId, cx: &mut Context<'
             return message::begin(None, &[Phrase::Closed, Phrase::LeaveMessage], cx);
         }
         Choice::Unknown => {
-            let known = refer.destinations.iter().filter(|one| one.enabled);
+            let known = refer.destinations().iter().filter(|one| one.enabled);
             let known = known.map(|one| one.destination_id.clone()).collect();
             let refusal = Refusal::UnknownDestination { asked: asked.as_str().to_owned(), known };
             cx.answer_tool(tool, ToolOutcome::Refused(refusal));
@@ -88,7 +88,7 @@ fn apologise(tool: &ToolCallId, failure: TransferFailure, cx: &mut Context<'_>) 
 }
 
 fn open_attempt(destination: &DestinationId, target: &TargetUri, cx: &mut Context<'_>) -> AttemptId {
-    let target = RawText::new(target.to_string().as_bytes());
+    let target = RawText::new(target.as_str().as_bytes());
     let attempt = TransferAttempt::new(destination.clone(), target, cx.wall);
     cx.call.record.transfers.push(attempt);
     AttemptId(u32::try_from(cx.call.record.transfers.len()).unwrap_or(u32::MAX))
@@ -167,7 +167,9 @@ impl Transferring {
     /// here, and the timers of the transfer bound it anyway.
     fn on_refer(self, input: &Input, cx: &mut Context<'_>) -> State {
         match *input {
-            Input::ReferResponse { attempt, status } if attempt == self.attempt => self.on_response(status, cx),
+            Input::ReferResponse { attempt, status } if attempt == self.attempt => {
+                self.on_response(status, cx)
+            }
             Input::ReferNotify { attempt, report } if attempt == self.attempt => match report.verdict() {
                 Verdict::Progress => self.on_progress(cx),
                 Verdict::Succeeded => self.succeed(cx),

@@ -67,9 +67,9 @@ impl<'de> Deserialize<'de> for RawText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match TextOrHex::deserialize(deserializer)? {
             TextOrHex::Text(text) => Ok(Self(text.into_bytes().into())),
-            TextOrHex::Hex(Hex { hex }) => {
-                from_hex(&hex).map(|bytes| Self(bytes.into())).ok_or_else(|| D::Error::custom("not hexadecimal"))
-            }
+            TextOrHex::Hex(Hex { hex }) => from_hex(&hex)
+                .map(|bytes| Self(bytes.into()))
+                .ok_or_else(|| D::Error::custom("not hexadecimal")),
         }
     }
 }

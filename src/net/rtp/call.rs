@@ -69,6 +69,16 @@ struct Recording {
     frames_left: u64,
     /// Frames that the recorder's channel had no room for since the last one it took.
     missed: u32,
+    /// Frames of silence that end it, and how many have come in a row.
+    silent_frames: Option<u64>,
+    silent: u64,
+}
+
+/// Below about −46 dBFS on average: what a line carries when nobody speaks.
+fn is_quiet(frame: &CallerFrame) -> bool {
+    const QUIET: u64 = 160 * 160;
+    let energy: u64 = frame.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+    energy < QUIET * frame.len() as u64
 }
 
 /// Caller audio on its way from packets of any length to frames of 20 ms.
@@ -113,9 +123,8 @@ impl Call {
     }
 
     /// When the session wants its next turn, the call's shift included.
-    pub(super) fn next_due(&self, now: Instant) -> Instant {
-        // A session that sends nothing still has to be read.
-        self.session.next_tick().unwrap_or(now + Duration::from_millis(20)) + self.shift
+    pub(super) fn next_due(&self) -> Instant {
+        self.session.next_tick() + self.shift
     }
 
     /// Does all that is due now. `false`: the call is closed and complete.
@@ -123,7 +132,12 @@ impl Call {
         self.flush_backlog(&bench.jobs);
         if self.closed.load(Ordering::Acquire) {
             self.stop_recording(RecordingEnd::Closed, &bench.jobs);
-            return !self.backlog.is_empty();
+            if !self.backlog.is_empty() {
+                return true;
+            }
+            // The owner may have no room or be gone: the figures are not worth waiting for.
+            let _ = (self.events)(RtpEvent::Ended(Box::new(self.session.stats())));
+            return false;
         }
         self.receive(bench, now);
         self.feed();
@@ -217,8 +231,16 @@ impl Call {
                 active.missed += 1;
             }
             active.frames_left = active.frames_left.saturating_sub(1);
-            if active.frames_left == 0 {
-                let stop = Job::Stop(active.id, RecordingEnd::Limit);
+            active.silent = if is_quiet(frame) { active.silent + 1 } else { 0 };
+            let end = if active.frames_left == 0 {
+                Some(RecordingEnd::Limit)
+            } else if active.silent_frames.is_some_and(|most| active.silent >= most) {
+                Some(RecordingEnd::Silence)
+            } else {
+                None
+            };
+            if let Some(end) = end {
+                let stop = Job::Stop(active.id, end);
                 *recording = None;
                 order(backlog, jobs, stop);
             }
@@ -227,10 +249,7 @@ impl Call {
 
     fn report(&mut self) {
         loop {
-            let next = self
-                .unreported
-                .take()
-                .or_else(|| self.session.poll_event().map(RtpEvent::Media));
+            let next = self.unreported.take().or_else(|| self.session.poll_event().map(RtpEvent::Media));
             let Some(event) = next else { return };
             if let Err(event) = (self.events)(event) {
                 self.unreported = Some(event);
@@ -258,7 +277,9 @@ impl Call {
             Control::Record(spec, events) => {
                 self.stop_recording(RecordingEnd::Replaced, jobs);
                 let frames_left = spec.frames();
-                self.recording = Some(Recording { id: self.id, frames_left, missed: 0 });
+                let silent_frames = spec.silent_frames();
+                self.recording =
+                    Some(Recording { id: self.id, frames_left, missed: 0, silent_frames, silent: 0 });
                 order(&mut self.backlog, jobs, Job::Start(self.id, spec, events));
             }
             Control::StopRecording => self.stop_recording(RecordingEnd::Stopped, jobs),

@@ -56,11 +56,7 @@ pub struct MediaHandle {
 }
 
 impl MediaHandle {
-    pub(super) fn new<T>(
-        id: u64,
-        commands: SyncSender<Command>,
-        events: &mpsc::Sender<T>,
-    ) -> Self
+    pub(super) fn new<T>(id: u64, commands: SyncSender<Command>, events: &mpsc::Sender<T>) -> Self
     where
         T: From<RtpEvent> + Send + 'static,
     {

@@ -27,12 +27,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use media::playout::PlayoutCommand;
-use media::session::{MediaEvent, Session};
+use media::session::{MediaEvent, Session, SessionStats};
 use tokio::sync::mpsc;
 
 use self::call::Call;
-pub use self::handle::{ControlError, MediaHandle};
 use self::handle::{Command, event_sink};
+pub use self::handle::{ControlError, MediaHandle};
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
 pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
@@ -80,6 +80,9 @@ pub enum RtpEvent {
     Media(MediaEvent),
     /// A recording is complete, or has failed.
     RecordingStopped(RecordingStopped),
+    /// The media was closed: the last event but that of a running recording. Lost if there is
+    /// no room for it at that moment.
+    Ended(Box<SessionStats>),
 }
 
 /// What the workers did since the start.
@@ -175,8 +178,7 @@ impl RtpPool {
         for number in 0..config.workers.max(1) {
             let (commands, inbox) = sync_channel(COMMANDS);
             let totals = Arc::new(Totals::default());
-            let worker =
-                Worker::new(now, inbox, returns.clone(), jobs.clone(), totals.clone());
+            let worker = Worker::new(now, inbox, returns.clone(), jobs.clone(), totals.clone());
             threads.push(spawn(&format!("rtp-worker-{number}"), move || worker.run())?);
             workers.push(WorkerEnd { commands, totals });
         }
@@ -199,11 +201,7 @@ impl RtpPool {
     ///
     /// # Errors
     /// When no worker takes it; the port is given back.
-    pub fn attach<T>(
-        &self,
-        mut port: RtpPort,
-        attachment: Attachment<T>,
-    ) -> Result<MediaHandle, AttachError>
+    pub fn attach<T>(&self, mut port: RtpPort, attachment: Attachment<T>) -> Result<MediaHandle, AttachError>
     where
         T: From<RtpEvent> + Send + 'static,
     {

@@ -121,17 +121,12 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn new(address: IpAddr, range: &RangeInclusive<u16>, rest: Duration) -> Self {
-        Self {
-            address,
-            book: Book::new(range, rest),
-            stock: VecDeque::new(),
-            arena: ReceiveArena::new(1),
-        }
+        Self { address, book: Book::new(range, rest), stock: VecDeque::new(), arena: ReceiveArena::new(1) }
     }
 
     /// A bound pair: one kept open if it has rested, else a new one.
     pub(super) fn take(&mut self, now: Instant) -> Result<PortPair, NoPort> {
-        if let Some(pair) = self.from_stock(now, STOCK_REST) {
+        if let Some(pair) = self.take_kept(now, STOCK_REST) {
             return Ok(pair);
         }
         for _ in 0..BIND_ATTEMPTS {
@@ -143,15 +138,15 @@ impl Ports {
                 }
                 Err(error) => {
                     self.book.free.push_back(port);
-                    let kept = self.from_stock(now, Duration::ZERO);
+                    let kept = self.take_kept(now, Duration::ZERO);
                     return kept.ok_or(NoPort::Socket(error.kind()));
                 }
             }
         }
-        self.from_stock(now, Duration::ZERO).ok_or(NoPort::Exhausted)
+        self.take_kept(now, Duration::ZERO).ok_or(NoPort::Exhausted)
     }
 
-    fn from_stock(&mut self, now: Instant, rest: Duration) -> Option<PortPair> {
+    fn take_kept(&mut self, now: Instant, rest: Duration) -> Option<PortPair> {
         while self.stock.front().is_some_and(|(since, _)| *since + rest <= now) {
             let (_, pair) = self.stock.pop_front()?;
             if !pair.drain(&mut self.arena) {
@@ -164,12 +159,7 @@ impl Ports {
 
     /// Takes a pair back. One on which anything has arrived rests unbound; others are kept
     /// open. Gives the sockets to close, which is better done without the lock on this.
-    pub(super) fn give_back(
-        &mut self,
-        pair: PortPair,
-        carried: bool,
-        now: Instant,
-    ) -> Option<PortPair> {
+    pub(super) fn give_back(&mut self, pair: PortPair, carried: bool, now: Instant) -> Option<PortPair> {
         if carried {
             self.book.put_to_rest(pair.port, now);
             return Some(pair);
@@ -197,8 +187,7 @@ mod tests {
             let probe = UdpSocket::bind((LOOPBACK, 0)).unwrap();
             let first = probe.local_addr().unwrap().port() & !1;
             drop(probe);
-            let all: Vec<_> =
-                (first..first + 4).map(|port| UdpSocket::bind((LOOPBACK, port))).collect();
+            let all: Vec<_> = (first..first + 4).map(|port| UdpSocket::bind((LOOPBACK, port))).collect();
             if all.iter().all(Result::is_ok) {
                 return first..=first + 3;
             }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use media::recording::{Channels, Recorder};
+
 use super::handle::EventSink;
 use super::{CALLER_FRAME, CallerFrame, RtpEvent};
 
@@ -24,6 +26,8 @@ pub struct RecordingSpec {
     pub path: PathBuf,
     /// When to stop at the latest.
     pub limit: Duration,
+    /// The silence that ends it, if one does.
+    pub silence: Option<Duration>,
 }
 
 /// Why a recording ended.
@@ -35,6 +39,8 @@ pub enum RecordingEnd {
     Replaced,
     /// The limit was reached.
     Limit,
+    /// The caller fell silent.
+    Silence,
     /// The call's media ended.
     Closed,
     /// The pool was shut down.
@@ -62,9 +68,10 @@ pub enum RecordingError {
     Create(io::Error),
     /// The file could not be written.
     #[error("the recording could not be written: {0}")]
-    Write(hound::Error),
+    Write(media::recording::RecordingError),
 }
 
+#[allow(clippy::large_enum_variant, reason = "frames are what it carries; a box would be an allocation each")]
 pub(super) enum Job {
     Start(u64, RecordingSpec, EventSink),
     /// A frame, and how many were lost before it.
@@ -75,14 +82,24 @@ pub(super) enum Job {
 impl RecordingSpec {
     /// The limit in frames, at least one.
     pub(super) fn frames(&self) -> u64 {
-        (self.limit.as_secs() * FRAMES_PER_SECOND + u64::from(self.limit.subsec_millis()) / 20)
-            .max(1)
+        frames(self.limit)
     }
+
+    /// The silence that ends it, in frames.
+    pub(super) fn silent_frames(&self) -> Option<u64> {
+        self.silence.map(frames)
+    }
+}
+
+fn frames(length: Duration) -> u64 {
+    (length.as_secs() * FRAMES_PER_SECOND + u64::from(length.subsec_millis()) / 20).max(1)
 }
 
 struct Recording {
     path: PathBuf,
-    writer: Result<hound::WavWriter<BufWriter<File>>, RecordingError>,
+    writer: Result<Recorder<BufWriter<File>>, RecordingError>,
+    /// What the silence at the end takes away from the length that is told.
+    silence: Duration,
     frames: u64,
     missed: u32,
     events: EventSink,
@@ -140,24 +157,19 @@ fn retry(unreported: &mut Unreported) {
 
 impl Recording {
     fn start(spec: RecordingSpec, events: EventSink) -> Self {
-        let format = hound::WavSpec {
-            channels: 1,
-            sample_rate: 8_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
         // An existing file is never overwritten: it would be another caller's message.
         let writer = File::create_new(&spec.path).map_err(RecordingError::Create).and_then(|file| {
-            hound::WavWriter::new(BufWriter::new(file), format).map_err(RecordingError::Write)
+            let most = u64::try_from(spec.limit.as_millis()).unwrap_or(u64::MAX);
+            Recorder::new(BufWriter::new(file), Channels::Mono, most).map_err(RecordingError::Write)
         });
-        Self { path: spec.path, writer, frames: 0, missed: 0, events }
+        let silence = spec.silence.unwrap_or_default();
+        Self { path: spec.path, writer, silence, frames: 0, missed: 0, events }
     }
 
     fn write(&mut self, missed: u32, frame: &CallerFrame) {
         let Ok(writer) = &mut self.writer else { return };
-        let silence = std::iter::repeat_n(0, missed as usize * CALLER_FRAME);
         let written =
-            silence.chain(frame.iter().copied()).try_for_each(|sample| writer.write_sample(sample));
+            (0..missed).try_for_each(|_| writer.write(&[0; CALLER_FRAME])).and_then(|()| writer.write(frame));
         match written {
             Ok(()) => {
                 self.missed += missed;
@@ -168,15 +180,15 @@ impl Recording {
     }
 
     fn stop(mut self, end: RecordingEnd, unreported: &mut Unreported) {
+        let quiet = if end == RecordingEnd::Silence { self.silence } else { Duration::ZERO };
         let written = self
             .writer
-            .and_then(|writer| writer.finalize().map_err(RecordingError::Write))
-            .map(|()| Duration::from_millis(self.frames * 1000 / FRAMES_PER_SECOND));
+            .and_then(|writer| writer.finish().map_err(RecordingError::Write))
+            .map(|()| Duration::from_millis(self.frames * 1000 / FRAMES_PER_SECOND).saturating_sub(quiet));
         if let Err(error) = &written {
             tracing::warn!(%error, "a recording is incomplete");
         }
-        let stopped =
-            RecordingStopped { path: self.path, end, written, missed: self.missed };
+        let stopped = RecordingStopped { path: self.path, end, written, missed: self.missed };
         if let Err(event) = (self.events)(RtpEvent::RecordingStopped(stopped)) {
             unreported.push((self.events, event));
         }
@@ -189,7 +201,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     fn spec(directory: &tempfile::TempDir) -> RecordingSpec {
-        RecordingSpec { path: directory.path().join("a.wav"), limit: Duration::from_secs(60) }
+        RecordingSpec { path: directory.path().join("a.wav"), limit: Duration::from_secs(60), silence: None }
     }
 
     fn sink(room: usize) -> (EventSink, Arc<Mutex<Vec<RtpEvent>>>) {
@@ -231,11 +243,8 @@ mod tests {
         let stopped = only(&seen);
         assert_eq!(stopped.written.unwrap(), Duration::from_millis(80));
         assert_eq!((stopped.end, stopped.missed), (RecordingEnd::Stopped, 2));
-        let samples: Vec<i16> = hound::WavReader::open(&stopped.path)
-            .unwrap()
-            .into_samples()
-            .map(Result::unwrap)
-            .collect();
+        let samples: Vec<i16> =
+            hound::WavReader::open(&stopped.path).unwrap().into_samples().map(Result::unwrap).collect();
         assert_eq!(samples, [[5; 160], [0; 160], [0; 160], [7; 160]].concat());
     }
 

@@ -11,7 +11,7 @@ use super::handle::{Command, Control};
 use super::recorder::Job;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
-use crate::net::batch::{self, ReceiveArena};
+use crate::net::batch::{self, Precedence, ReceiveArena};
 
 /// Turns, then commands, taken before the other kind is looked at again.
 const TURNS_IN_A_ROW: usize = 256;
@@ -89,8 +89,12 @@ impl Worker {
 
     /// Runs until told to shut down, or until nobody is left to give orders.
     pub(super) fn run(mut self) {
-        if !batch::prefer_this_thread() {
-            tracing::info!("RTP runs without precedence: CAP_SYS_NICE would steady its pace");
+        match batch::prefer_this_thread() {
+            Precedence::RealTime => {}
+            precedence => tracing::info!(
+                ?precedence,
+                "RTP runs without real-time priority: CAP_SYS_NICE or LimitRTPRIO=1 would steady its pace"
+            ),
         }
         loop {
             for _ in 0..TURNS_IN_A_ROW {
@@ -111,9 +115,7 @@ impl Worker {
     fn take_commands(&mut self) -> bool {
         let first = match self.wheel.next_due() {
             None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => {
-                self.inbox.recv_timeout(due.saturating_duration_since(Instant::now()))
-            }
+            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         let mut next = match first {
             Ok(command) => Some(command),
@@ -154,7 +156,7 @@ impl Worker {
         let call = entry.insert(call);
         let now = Instant::now();
         let open = call.turn(&mut self.bench, now);
-        call.due = call.next_due(now);
+        call.due = call.next_due();
         call.shift = self.wheel.join(call.due);
         call.due += call.shift;
         self.wheel.schedule(place, call.due);
@@ -180,7 +182,7 @@ impl Worker {
         }
         self.latest_us = self.latest_us.max(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
         if call.turn(&mut self.bench, now) {
-            call.due = call.next_due(now);
+            call.due = call.next_due();
             self.wheel.schedule(place, call.due);
         } else {
             self.end(place);

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::endpoint::flow::{ConnectionId, Flow, Transport};
-use sip::framing::{Framed, StreamFramer};
+use sip::framing::{Framed, FramingError, PONG, StreamFramer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::registry::{Origin, Outbound, Outgoing};
 use super::{CloseReason, NetEvent, Shared, TcpLimits, count};
@@ -24,8 +24,9 @@ const READ_SIZE: usize = 8192;
 const WRITE_SIZE: usize = 16_384;
 /// The kernel asks a silent far end after this time whether it is still there.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
-/// RFC 5626 §3.5.1: the answer to a double CRLF is a single one.
-const PONG: Bytes = Bytes::from_static(b"\r\n");
+/// A message of unknown length ends its stream, but deserves its answer first (RFC 3261 §18.3).
+const LINGER: Duration = Duration::from_secs(1);
+/// What keeps an idle connection open (RFC 5626 §3.5.1).
 const PING: &[u8] = b"\r\n\r\n";
 
 pub(super) struct Connection<T> {
@@ -70,12 +71,7 @@ impl<T: Send + 'static> Connection<T> {
             return self.end(CloseReason::Broken(io::ErrorKind::NotConnected), false).await;
         };
         tune(&stream);
-        let flow = Flow {
-            transport: Transport::Tcp,
-            peer: self.peer,
-            local,
-            connection: Some(self.id),
-        };
+        let flow = Flow { transport: Transport::Tcp, peer: self.peer, local, connection: Some(self.id) };
         let (read_half, write_half) = stream.split();
         let mut reader = Reader {
             half: read_half,
@@ -85,8 +81,7 @@ impl<T: Send + 'static> Connection<T> {
             framer: StreamFramer::new(),
             shared: &self.shared,
         };
-        let keep_alive =
-            (self.origin == Origin::Opened).then_some(self.shared.limits.keep_alive);
+        let keep_alive = (self.origin == Origin::Opened).then_some(self.shared.limits.keep_alive);
         let limits = &self.shared.limits;
         let reason = tokio::select! {
             reason = reader.read() => reason,
@@ -115,8 +110,7 @@ impl<T: Send + 'static> Connection<T> {
         while let Ok(message) = self.outbound.try_recv() {
             undelivered.extend(message.ticket);
         }
-        let closed =
-            NetEvent::Closed { connection: self.id, peer: self.peer, reason, undelivered };
+        let closed = NetEvent::Closed { connection: self.id, peer: self.peer, reason, undelivered };
         // Fails only when the endpoint itself is gone.
         let _ = self.shared.events.send(closed).await;
     }
@@ -125,9 +119,7 @@ impl<T: Send + 'static> Connection<T> {
 /// Options without which a connection still works.
 fn tune(stream: &TcpStream) {
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER / 4);
-    let tuned = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&probes));
+    let tuned = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&probes));
     if let Err(error) = tuned {
         tracing::debug!(%error, "TCP options not set");
     }
@@ -156,15 +148,15 @@ impl<T> Reader<'_, T> {
                 Err(_) => return CloseReason::TimedOut,
             }
             match self.take() {
-                Ok(0) if self.framer.is_empty() => return CloseReason::Finished,
-                Ok(0) => return CloseReason::Cut,
+                Ok(0) if self.framer.is_mid_message() => return CloseReason::Cut,
+                Ok(0) => return CloseReason::Finished,
                 Ok(_) => last_received = Instant::now(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return CloseReason::Broken(error.kind()),
             }
             match self.deliver().await {
                 Err(reason) => return reason,
-                Ok(_) if self.framer.is_empty() => partial_since = None,
+                Ok(_) if !self.framer.is_mid_message() => partial_since = None,
                 Ok(0) => partial_since = partial_since.or(Some(last_received)),
                 // What is left over is the beginning of another message.
                 Ok(_) => partial_since = Some(last_received),
@@ -196,7 +188,7 @@ impl<T> Reader<'_, T> {
     /// Hands on what is whole; gives the number of messages.
     async fn deliver(&mut self) -> Result<usize, CloseReason> {
         let mut messages = 0;
-        while let Some(framed) = self.framer.next() {
+        for framed in self.framer.by_ref() {
             match framed {
                 Ok(Framed::Message(bytes)) => {
                     messages += 1;
@@ -211,11 +203,15 @@ impl<T> Reader<'_, T> {
                     }
                 }
                 Ok(Framed::KeepAlivePing) => {
-                    let pong = Outgoing { bytes: PONG, ticket: None };
+                    let pong = Outgoing { bytes: Bytes::from_static(PONG), ticket: None };
                     // A full queue shows by itself that the connection is alive.
                     let _ = self.shared.lock().queue(self.id, pong);
                 }
                 Ok(Framed::Pong) => {}
+                Err(FramingError::ContentLength) => {
+                    sleep(LINGER).await;
+                    return Err(CloseReason::Unframed);
+                }
                 Err(_) => return Err(CloseReason::Unframed),
             }
         }

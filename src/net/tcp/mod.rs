@@ -331,11 +331,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn accept<T: Send + 'static>(
-    listener: TcpListener,
-    shared: Arc<Shared<T>>,
-    alive: mpsc::Sender<()>,
-) {
+async fn accept<T: Send + 'static>(listener: TcpListener, shared: Arc<Shared<T>>, alive: mpsc::Sender<()>) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

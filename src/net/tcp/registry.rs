@@ -74,11 +74,7 @@ impl<T> Registry<T> {
     }
 
     /// The connection named, else the newest that leads to the address.
-    pub(super) fn find(
-        &self,
-        connection: Option<ConnectionId>,
-        address: SocketAddr,
-    ) -> Option<ConnectionId> {
+    pub(super) fn find(&self, connection: Option<ConnectionId>, address: SocketAddr) -> Option<ConnectionId> {
         connection
             .filter(|id| self.connections.contains_key(id))
             .or_else(|| self.by_peer.get(&address).copied())
@@ -128,11 +124,7 @@ impl<T> Registry<T> {
 
     /// Queues a message on a connection; gives it back when there is no room or no such
     /// connection.
-    pub(super) fn queue(
-        &self,
-        id: ConnectionId,
-        message: Outgoing<T>,
-    ) -> Result<(), Outgoing<T>> {
+    pub(super) fn queue(&self, id: ConnectionId, message: Outgoing<T>) -> Result<(), Outgoing<T>> {
         match self.connections.get(&id) {
             Some(entry) => entry.queue.try_send(message).map_err(mpsc::error::TrySendError::into_inner),
             None => Err(message),
@@ -195,9 +187,8 @@ mod tests {
     fn the_oldest_silent_connection_makes_room_and_the_proven_ones_stay() {
         let (mut registry, _ended) = registry();
         let limits = TcpLimits { per_source: 3, ..TcpLimits::default() };
-        let ids: Vec<_> = (1..=3)
-            .map(|port| registry.admit(peer(1, port), Origin::Accepted, &limits).unwrap().0)
-            .collect();
+        let ids: Vec<_> =
+            (1..=3).map(|port| registry.admit(peer(1, port), Origin::Accepted, &limits).unwrap().0).collect();
         registry.prove(ids[0]);
         assert!(registry.admit(peer(1, 4), Origin::Accepted, &limits).is_err());
         assert!(registry.make_room(peer(1, 4).ip(), &limits));

@@ -144,9 +144,19 @@ async fn a_stream_that_is_no_sip_is_closed() {
 }
 
 #[tokio::test]
+async fn a_message_of_unknown_length_is_answered_before_its_stream_is_closed() {
+    let (tcp, mut events) = transport(TcpLimits::default());
+    let mut far = client(&tcp).await;
+    far.write_all(b"OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:a@b>\r\n\r\n").await.unwrap();
+    let (flow, _) = message(&mut events).await;
+    tcp.send(flow.connection, flow.peer, "400".into(), 1).unwrap();
+    assert_eq!(read_exactly(&mut far, 3).await, b"400");
+    assert_eq!(closed(&mut events).await.0, CloseReason::Unframed);
+}
+
+#[tokio::test]
 async fn who_says_nothing_or_trickles_is_closed_in_time() {
-    let limits =
-        TcpLimits { first_message: Duration::from_millis(50), ..TcpLimits::default() };
+    let limits = TcpLimits { first_message: Duration::from_millis(50), ..TcpLimits::default() };
     let (tcp, _events) = transport(limits);
     let (mut silent, mut slow) = (client(&tcp).await, client(&tcp).await);
     slow.write_all(&OPTIONS[..20]).await.unwrap();
@@ -157,8 +167,7 @@ async fn who_says_nothing_or_trickles_is_closed_in_time() {
 
 #[tokio::test]
 async fn a_message_that_never_ends_is_not_waited_for() {
-    let limits =
-        TcpLimits { partial_message: Duration::from_millis(50), ..TcpLimits::default() };
+    let limits = TcpLimits { partial_message: Duration::from_millis(50), ..TcpLimits::default() };
     let (tcp, mut events) = transport(limits);
     let mut far = client(&tcp).await;
     far.write_all(&[OPTIONS, &OPTIONS[..20]].concat()).await.unwrap();
@@ -186,11 +195,7 @@ async fn five_hundred_silent_connections_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_far_end_that_does_not_read_loses_its_connection() {
-    let limits = TcpLimits {
-        queue: 2,
-        write_stall: Duration::from_millis(50),
-        ..TcpLimits::default()
-    };
+    let limits = TcpLimits { queue: 2, write_stall: Duration::from_millis(50), ..TcpLimits::default() };
     let (tcp, mut events) = transport(limits);
     let mut far = client(&tcp).await;
     far.write_all(OPTIONS).await.unwrap();

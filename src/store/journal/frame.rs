@@ -3,9 +3,9 @@
 //! ```text
 //! header  magic "OFFHOOKJ" | version u32 | journal u64 | segment u64 | CRC-32 of the 28 before
 //! frame   marker ff fe 'o' 'j' | length u32 | CRC-32 of length and payload | payload
-//! payload kind u8 | call record as JSON
+//! payload kind u8 | call id, 16 bytes | call record as JSON
 //! ```
-//! Numbers are little-endian. The marker holds bytes that UTF-8 never does, so that a reader can
+//! Numbers are little-endian, the call id is as RFC 9562 has it. The marker holds bytes that UTF-8 never does, so that a reader can
 //! find the next frame after damaged bytes.
 
 use std::ops::Range;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, HEADER_BYTES, Header, MAX_PAYLOAD_BYTES, Parsed, PREFIX_BYTES};
+use super::frame::{self, HEADER_BYTES, Header, MAX_PAYLOAD_BYTES, PREFIX_BYTES, Parsed};
 
 /// Bytes read at once; at least one whole frame fits.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -46,7 +46,8 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u64>> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.strip_suffix(".journal"));
-        segments.extend(number.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse::<u64>().ok()));
+        segments
+            .extend(number.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse::<u64>().ok()));
     }
     segments.sort_unstable();
     Ok(segments)
@@ -104,7 +105,14 @@ fn walk(bytes: &[u8], segment: u64, from: u64, last_chunk: bool, most: usize) ->
     frames
 }
 
-fn close_damage(frames: &mut Frames, bad_from: &mut Option<usize>, at: usize, segment: u64, from: u64, torn: bool) {
+fn close_damage(
+    frames: &mut Frames,
+    bad_from: &mut Option<usize>,
+    at: usize,
+    segment: u64,
+    from: u64,
+    torn: bool,
+) {
     if let Some(start) = bad_from.take() {
         frames.damages.push(Damage {
             segment,

@@ -21,6 +21,8 @@ pub struct Position {
 /// An event as it lies in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawEvent {
+    /// The call's identifier, its 16 bytes: to tell calls apart without reading the record.
+    pub call: [u8; 16],
     /// The call record as JSON.
     pub json: Vec<u8>,
 }
@@ -147,7 +149,11 @@ impl JournalTail {
     /// Up to where there is something to read. What earlier processes left is a reading of its own,
     /// so that the carrier can act between the two.
     fn end(&self) -> Position {
-        if self.reached_own() { *self.written.borrow() } else { Position { segment: self.own_first, offset: 0 } }
+        if self.reached_own() {
+            *self.written.borrow()
+        } else {
+            Position { segment: self.own_first, offset: 0 }
+        }
     }
 
     /// Moves on to a segment that is there and has something left. `None` when all is read.
@@ -167,7 +173,12 @@ impl JournalTail {
                 let unreadable = segment::header(&self.directory, segment)?.is_none();
                 let bytes = self.limit(segment, end)?.min(as_u64(HEADER_BYTES));
                 if unreadable && bytes > 0 {
-                    batch.damages.push(Damage { segment, offset: 0, bytes, torn: bytes < as_u64(HEADER_BYTES) });
+                    batch.damages.push(Damage {
+                        segment,
+                        offset: 0,
+                        bytes,
+                        torn: bytes < as_u64(HEADER_BYTES),
+                    });
                 }
             } else {
                 return Ok(Some(self.next));
@@ -187,13 +198,13 @@ impl JournalTail {
 
 /// The event in a payload. A kind of a later version is passed over.
 fn event(mut payload: Vec<u8>) -> Option<RawEvent> {
-    match payload.first() {
-        Some(1..=3) => {
-            payload.remove(0);
-            Some(RawEvent { json: payload })
-        }
-        _ => None,
+    let (kind, rest) = payload.split_first()?;
+    let call = *rest.first_chunk::<16>()?;
+    if !(1..=3).contains(kind) {
+        return None;
     }
+    payload.drain(..17);
+    Some(RawEvent { call, json: payload })
 }
 
 fn as_u64(count: usize) -> u64 {

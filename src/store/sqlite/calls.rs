@@ -52,7 +52,11 @@ pub(super) async fn list(
 }
 
 /// One call.
-pub(super) async fn one(pool: &SqlitePool, scope: Scope<'_>, id: CallId) -> Result<Option<CallRecord>, StoreError> {
+pub(super) async fn one(
+    pool: &SqlitePool,
+    scope: Scope<'_>,
+    id: CallId,
+) -> Result<Option<CallRecord>, StoreError> {
     let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT record FROM calls WHERE call_id = ");
     query.push_bind(id_bytes(id));
     if let Scope::Tenant(tenant) = scope {

@@ -30,12 +30,13 @@ impl DirectoryStore for SqliteStore {
 
     fn load_tenant<'a>(&'a self, id: &'a TenantId) -> Answer<'a, Option<TenantDocument>> {
         async move {
-            let row =
-                sqlx::query_as("SELECT tenant_id, version, document, updated_at FROM tenants WHERE tenant_id = ?")
-                    .bind(id.as_str())
-                    .fetch_optional(&self.readers)
-                    .await
-                    .map_err(asking)?;
+            let row = sqlx::query_as(
+                "SELECT tenant_id, version, document, updated_at FROM tenants WHERE tenant_id = ?",
+            )
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(asking)?;
             row.map(tenant_document).transpose()
         }
         .boxed()

@@ -34,7 +34,9 @@ pub(super) fn opening(path: &Path, error: sqlx::Error) -> StoreError {
         StoreError::ReadOnly => {
             StoreError::CannotOpen { path: path.to_owned(), reason: "it is read-only".to_owned() }
         }
-        StoreError::Away(error) => StoreError::CannotOpen { path: path.to_owned(), reason: error.to_string() },
+        StoreError::Away(error) => {
+            StoreError::CannotOpen { path: path.to_owned(), reason: error.to_string() }
+        }
         other => other,
     }
 }

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Sqlite, Transaction};
 
 use super::{DirectoryStore, MetaStore, OperatorStore, RecordStore, Store, StoreError, TenantStore};
@@ -59,7 +61,8 @@ impl SqliteStore {
             .pragma("journal_size_limit", "67108864");
         let opened = |error| error::opening(path, error);
         let writer = pool(1).connect_with(writing).await.map_err(opened)?;
-        let store = Self { path: path.to_owned(), readers: readers(path).await?, writer: Some(writer.clone()) };
+        let store =
+            Self { path: path.to_owned(), readers: readers(path).await?, writer: Some(writer.clone()) };
         if std::fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
             store.quick_check().await?;
         }
@@ -92,8 +95,10 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Corrupt`] with what was found.
     pub async fn quick_check(&self) -> Result<(), StoreError> {
-        let found: String =
-            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.readers).await.map_err(error::asking)?;
+        let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(error::asking)?;
         if found == "ok" { Ok(()) } else { Err(StoreError::Corrupt { reason: found }) }
     }
 
@@ -108,15 +113,26 @@ impl SqliteStore {
     /// A transaction that holds the write lock from its start, so that it can't fail half-way for
     /// want of it.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        const BEGIN: &str = "BEGIN IMMEDIATE";
         let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
-        writer.begin_with("BEGIN IMMEDIATE").await.map_err(error::asking)
+        let begun = match writer.begin_with(BEGIN).await {
+            // After some failures (disk full, input/output error) SQLite rolls back by itself;
+            // sqlx then counts the transaction as open for ever. Only a new connection helps.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                writer.acquire().await.map_err(error::asking)?.close().await.map_err(error::asking)?;
+                writer.begin_with(BEGIN).await
+            }
+            other => other,
+        };
+        begun.map_err(error::asking)
     }
 
     async fn refuse_other_schema(&self) -> Result<(), StoreError> {
-        let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(error::asking)?;
+        let applied: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(error::asking)?;
         match applied.into_iter().find(|version| !MIGRATIONS.version_exists(*version)) {
             Some(version) => Err(StoreError::NewerSchema { version }),
             None => Ok(()),
@@ -174,7 +190,8 @@ async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
 
 /// Makes the file, readable to this user only; SQLite gives its log the same mode.
 fn create(path: &Path) -> Result<(), StoreError> {
-    let cannot = |error: std::io::Error| StoreError::CannotOpen { path: path.to_owned(), reason: error.to_string() };
+    let cannot =
+        |error: std::io::Error| StoreError::CannotOpen { path: path.to_owned(), reason: error.to_string() };
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         std::fs::create_dir_all(directory).map_err(cannot)?;
     }

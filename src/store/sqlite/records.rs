@@ -16,9 +16,10 @@ use crate::store::{Answer, CallWrite, Carried, Checkpoint, RecordStore, StoreErr
 
 /// How many records one statement takes: few sizes, so that each is prepared once. One round trip
 /// to the database's thread costs more than a record does.
-const SIZES: [usize; 3] = [64, 8, 1];
+const SIZES: [usize; 4] = [64, 16, 4, 1];
 
-static STATEMENTS: LazyLock<[(usize, Arc<str>); 3]> = LazyLock::new(|| SIZES.map(|size| (size, upsert(size).into())));
+static STATEMENTS: LazyLock<[(usize, Arc<str>); 4]> =
+    LazyLock::new(|| SIZES.map(|size| (size, upsert(size).into())));
 
 const CHECKPOINT: &str = "INSERT INTO checkpoints (node, journal, segment, byte_offset, last_event_at) \
      VALUES (?, ?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET journal = excluded.journal, \
@@ -100,16 +101,21 @@ async fn known_tenants(
         return Ok(BTreeSet::new());
     }
     let named = serde_json::to_string(&named).map_err(|error| unreadable("tenant id", error))?;
-    let known: Vec<String> =
-        sqlx::query_scalar("SELECT tenant_id FROM tenants WHERE tenant_id IN (SELECT value FROM json_each(?))")
-            .bind(named)
-            .fetch_all(connection)
-            .await
-            .map_err(asking)?;
+    let known: Vec<String> = sqlx::query_scalar(
+        "SELECT tenant_id FROM tenants WHERE tenant_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(named)
+    .fetch_all(connection)
+    .await
+    .map_err(asking)?;
     Ok(known.into_iter().collect())
 }
 
-async fn write(connection: &mut SqliteConnection, records: &[&CallWrite], node: &str) -> Result<(), StoreError> {
+async fn write(
+    connection: &mut SqliteConnection,
+    records: &[&CallWrite],
+    node: &str,
+) -> Result<(), StoreError> {
     let node: Arc<str> = node.into();
     let mut rest = records;
     for (size, statement) in STATEMENTS.iter() {
@@ -144,7 +150,7 @@ fn upsert(records: usize) -> String {
          dialed, record) VALUES {rows} ON CONFLICT (call_id) DO UPDATE SET \
          revision = excluded.revision, status = excluded.status, started_at = excluded.started_at, \
          ended_at = excluded.ended_at, updated_at = excluded.updated_at, dialed = excluded.dialed, \
-         record = excluded.record WHERE excluded.revision > calls.revision \
+         record = excluded.record WHERE excluded.revision >= calls.revision \
          AND (calls.ended_at IS NULL OR excluded.ended_at IS NOT NULL) \
          AND calls.tenant_id = excluded.tenant_id"
     )

@@ -123,7 +123,10 @@ const SAVE_TENANT: &str = "INSERT INTO tenants \
      updated_at = excluded.updated_at RETURNING version";
 
 /// Writes a tenant's document; gives its version.
-pub(super) async fn save_tenant(connection: &mut SqliteConnection, tenant: &NewTenant) -> Result<u64, StoreError> {
+pub(super) async fn save_tenant(
+    connection: &mut SqliteConnection,
+    tenant: &NewTenant,
+) -> Result<u64, StoreError> {
     let version: i64 = sqlx::query_scalar(SAVE_TENANT)
         .bind(tenant.tenant_id.as_str())
         .bind(tenant.client_id.as_str())

@@ -154,9 +154,8 @@ pub(crate) fn unite(at: DateTime<Utc>, ask: impl Fn(DateTime<Utc>) -> Vec<HoursA
     let first_open = |answers: &[HoursAnswer]| answers.iter().position(|answer| answer.open);
     let mut answers = ask(at);
     let Some(open) = first_open(&answers) else {
-        let soonest = answers
-            .into_iter()
-            .min_by_key(|answer| answer.next_change.unwrap_or(DateTime::<Utc>::MAX_UTC));
+        let soonest =
+            answers.into_iter().min_by_key(|answer| answer.next_change.unwrap_or(DateTime::<Utc>::MAX_UTC));
         return soonest.unwrap_or_else(|| HoursAnswer::closed_until(None));
     };
     let mut end = at;

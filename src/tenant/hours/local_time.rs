@@ -42,9 +42,7 @@ impl When {
         if text.len() > 40 {
             return None;
         }
-        let date = ["%Y%m%d", "%Y-%m-%d"]
-            .iter()
-            .find_map(|form| NaiveDate::parse_from_str(text, form).ok());
+        let date = ["%Y%m%d", "%Y-%m-%d"].iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok());
         let bare = text.strip_suffix('Z');
         let local = ["%Y%m%dT%H%M%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"]
             .iter()

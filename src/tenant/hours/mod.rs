@@ -51,12 +51,18 @@ impl BusinessHours {
     ///
     /// # Errors
     /// When the rule is wrong, finer than a day, or outside the bounds that keep answers quick.
-    pub fn new(tz: Tz, rrule: &str, duration_minutes: i64, dtstart: Option<&str>) -> Result<Self, HoursError> {
+    pub fn new(
+        tz: Tz,
+        rrule: &str,
+        duration_minutes: i64,
+        dtstart: Option<&str>,
+    ) -> Result<Self, HoursError> {
         let text = text::parse(rrule, tz)?;
         let field = match dtstart {
             None => None,
             Some(start) => {
-                let when = When::parse(start).ok_or_else(|| HoursError::Start(start.chars().take(60).collect()))?;
+                let when =
+                    When::parse(start).ok_or_else(|| HoursError::Start(start.chars().take(60).collect()))?;
                 Some(when.local(tz))
             }
         };
@@ -91,7 +97,8 @@ impl BusinessHours {
     /// Reads `business_hours` of a destination.
     pub(crate) fn read(object: &Object<'_>) -> Option<Self> {
         let tz = read_tz(object);
-        let rrule = object.field("rrule").required_text("a rule such as \"FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=9\"");
+        let rrule =
+            object.field("rrule").required_text("a rule such as \"FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=9\"");
         let duration = object.field("duration_minutes");
         if !duration.is_present() {
             duration.missing("whole minutes from 1 to 1440");
@@ -101,7 +108,8 @@ impl BusinessHours {
         let exdates = object.field("exdate").texts();
         let (tz, rrule, minutes) = (tz?, rrule?, minutes?);
         let built = Self::new(tz, &rrule, minutes, dtstart.as_deref());
-        let mut hours = built.map_err(|error| object.field(at_fault(&error)).problem(error.to_string())).ok()?;
+        let mut hours =
+            built.map_err(|error| object.field(at_fault(&error)).problem(error.to_string())).ok()?;
         for text in &exdates {
             match When::parse(text) {
                 Some(when) => hours.exceptions.add(when, tz),
@@ -164,6 +172,9 @@ impl BusinessHours {
             let answer = judge(rest.iter().filter_map(|start| self.occurrence(*start)), at);
             return (answer, Work { occurrences: rest.len(), ..Work::default() });
         }
+        // A day later than UNTIL, because its local date may be.
+        let over = self.until.and_then(|until| until.date_naive().checked_add_days(Days::new(1)));
+        let last = over.map_or(last, |over| over.min(last));
         let mut starts = self.expansion.starts(first, last, MAX_DAYS);
         let answer = judge(starts.by_ref().filter_map(|start| self.occurrence(start)), at);
         (answer, starts.work())
@@ -173,7 +184,8 @@ impl BusinessHours {
     fn occurrence(&self, start: NaiveDateTime) -> Option<Occurrence> {
         let starts = resolve(start, self.tz);
         let instant = starts.to_utc();
-        let removed = self.until.is_some_and(|until| instant > until) || self.exceptions.holds(start, instant);
+        let removed =
+            self.until.is_some_and(|until| instant > until) || self.exceptions.holds(start, instant);
         if removed {
             return None;
         }
@@ -207,7 +219,8 @@ fn read_tz(object: &Object<'_>) -> Option<Tz> {
         return Some(DEFAULT_TZ);
     }
     field.parsed("an IANA name such as \"Europe/Paris\"", |name| {
-        name.parse::<Tz>().map_err(|_| format!("{:?} is no time zone", name.chars().take(40).collect::<String>()))
+        name.parse::<Tz>()
+            .map_err(|_| format!("{:?} is no time zone", name.chars().take(40).collect::<String>()))
     })
 }
 

@@ -63,8 +63,7 @@ pub(crate) fn parse(text: &str, tz: Tz) -> Result<RuleText, HoursError> {
                 "RRULE" if rule.is_none() => rule = Some(Rule::parse(line.value)?),
                 "DTSTART" if start.is_none() => {
                     let zone = line.zone(tz)?;
-                    let when = When::parse(line.value)
-                        .ok_or_else(|| HoursError::Start(clip(line.value)))?;
+                    let when = When::parse(line.value).ok_or_else(|| HoursError::Start(clip(line.value)))?;
                     start = Some(in_zone(when, zone, tz).local(tz));
                 }
                 "EXDATE" => {
@@ -157,8 +156,13 @@ mod tests {
     #[test]
     fn other_lines_and_doubles_are_refused() {
         for bad in [
-            "", "DTSTART:20260105T080000", "RRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY", "FREQ=DAILY\nFREQ=DAILY",
-            "RRULE:FREQ=DAILY\nRDATE:20260105T080000", "EXRULE:FREQ=DAILY", "RRULE:FREQ=DAILY\nEXDATE:soon",
+            "",
+            "DTSTART:20260105T080000",
+            "RRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY",
+            "FREQ=DAILY\nFREQ=DAILY",
+            "RRULE:FREQ=DAILY\nRDATE:20260105T080000",
+            "EXRULE:FREQ=DAILY",
+            "RRULE:FREQ=DAILY\nEXDATE:soon",
             "DTSTART;TZID=Mars/Base:20260105T080000\nRRULE:FREQ=DAILY",
         ] {
             assert!(parse(bad, PARIS).is_err(), "{bad}");

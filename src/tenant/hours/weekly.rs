@@ -34,7 +34,7 @@ pub struct WeekdayHours {
 }
 
 /// A tenant's opening hours. Without table and rules it is always open.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hours {
     /// The weekly table; days that it doesn't name are closed.
     pub weekdays: Vec<WeekdayHours>,
@@ -43,7 +43,6 @@ pub struct Hours {
     /// What is offered on holidays and on days without an entry of their own.
     pub after_hours_action: AfterHoursAction,
     /// Further openings as recurrence rules.
-    #[serde(skip)]
     pub rules: Vec<BusinessHours>,
 }
 
@@ -122,8 +121,12 @@ impl Hours {
 
     fn openings_on(&self, day: NaiveDate, tz: Tz) -> Vec<Occurrence> {
         let number = weekday_number(day);
-        let mut windows: Vec<_> =
-            self.weekdays.iter().filter(|entry| entry.day == number).filter_map(|entry| entry.window).collect();
+        let mut windows: Vec<_> = self
+            .weekdays
+            .iter()
+            .filter(|entry| entry.day == number)
+            .filter_map(|entry| entry.window)
+            .collect();
         windows.sort_unstable();
         windows.into_iter().filter_map(|window| opening(day, window, tz)).collect()
     }
@@ -166,7 +169,9 @@ fn read_window(entry: &Object<'_>) -> Option<(u16, u16)> {
     let (opens, closes) = (read_minute(&open), read_minute(&close));
     let (opens, closes) = (opens?, closes?);
     if opens == 1440 || opens == closes {
-        close.problem("is the same as open: write \"00:00\" and \"24:00\" for a whole day, or \"closed\": true");
+        close.problem(
+            "is the same as open: write \"00:00\" and \"24:00\" for a whole day, or \"closed\": true",
+        );
         return None;
     }
     Some((opens, closes))
@@ -275,8 +280,14 @@ mod tests {
         assert_eq!(
             paths,
             [
-                "$.after_hours_action", "$.holidays[0]", "$.rules[0].rrule", "$.weekdays[0].day",
-                "$.weekdays[0].open", "$.weekdays[0].close", "$.weekdays[1].day", "$.weekdays[2].close",
+                "$.after_hours_action",
+                "$.holidays[0]",
+                "$.rules[0].rrule",
+                "$.weekdays[0].day",
+                "$.weekdays[0].open",
+                "$.weekdays[0].close",
+                "$.weekdays[1].day",
+                "$.weekdays[2].close",
             ]
         );
     }

@@ -10,7 +10,7 @@ use crate::ids::DestinationId;
 use crate::tenant::hours::HoursAnswer;
 
 /// Where a transfer goes at an instant, with every step looked at on the way.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Route {
     /// Somebody can be reached.
     Open {

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use super::hours::{BusinessHours, HoursAnswer};
 use super::reader::Object;
@@ -22,7 +21,7 @@ const MAX_DESTINATIONS: usize = 200;
 pub const MENU_SIZE: usize = 8;
 
 /// Call transfer, as one tenant configures it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Refer {
     /// Whether calls are transferred at all.
     pub enabled: bool,
@@ -35,7 +34,7 @@ pub struct Refer {
 }
 
 /// One destination.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Destination {
     /// Its name within the tenant.
     pub destination_id: DestinationId,
@@ -50,7 +49,6 @@ pub struct Destination {
     /// Lower comes first.
     pub priority: i32,
     /// When it can be reached; `None`: always.
-    #[serde(skip)]
     pub business_hours: Option<BusinessHours>,
     /// Who is tried outside of its hours.
     pub after_hours_destination_id: Option<DestinationId>,
@@ -163,7 +161,10 @@ fn check_ids(read: &[(Object<'_>, Arc<Destination>)]) {
     for (entry, destination) in read {
         if by_id.insert(&destination.destination_id, destination).is_some() {
             let field = entry.field("destination_id");
-            field.problem(format!("{:?} is used twice: give each its own", destination.destination_id.as_str()));
+            field.problem(format!(
+                "{:?} is used twice: give each its own",
+                destination.destination_id.as_str()
+            ));
         }
     }
     let mut reported: Vec<&DestinationId> = Vec::new();
@@ -171,7 +172,10 @@ fn check_ids(read: &[(Object<'_>, Arc<Destination>)]) {
         let field = entry.field("after_hours_destination_id");
         let Some(next) = &destination.after_hours_destination_id else { continue };
         if !by_id.contains_key(next) {
-            field.problem(format!("{:?} is none of this tenant's destinations: write one of their ids", next.as_str()));
+            field.problem(format!(
+                "{:?} is none of this tenant's destinations: write one of their ids",
+                next.as_str()
+            ));
             continue;
         }
         if let Some(circle) = circle_from(&destination.destination_id, &by_id) {

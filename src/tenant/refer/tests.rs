@@ -84,7 +84,11 @@ fn a_disabled_destination_is_passed_over_and_an_unknown_one_is_closed() {
 fn menu_keys_follow_priority_and_stay_whatever_is_open() {
     let office = office();
     for time in [MONDAY, SUNDAY] {
-        let keys: Vec<_> = office.menu(at(time)).iter().map(|item| (item.key, item.destination.destination_id.to_string())).collect();
+        let keys: Vec<_> = office
+            .menu(at(time))
+            .iter()
+            .map(|item| (item.key, item.destination.destination_id.to_string()))
+            .collect();
         assert_eq!(keys, [('1', "planning".into()), ('2', "mme_gogny".into()), ('3', "standby".into())]);
     }
     let open: Vec<_> = office.menu(at(SUNDAY)).iter().map(|item| item.open).collect();
@@ -101,8 +105,12 @@ fn a_menu_has_eight_keys_at_most() {
 #[test]
 fn circles_doubles_and_loose_ends_are_refused_with_their_paths() {
     let list = json!([
-        destination("aa", Some("bb")), destination("bb", Some("cc")), destination("cc", Some("aa")),
-        destination("dd", Some("dd")), destination("ee", Some("aa")), destination("ff", Some("zz")),
+        destination("aa", Some("bb")),
+        destination("bb", Some("cc")),
+        destination("cc", Some("aa")),
+        destination("dd", Some("dd")),
+        destination("ee", Some("aa")),
+        destination("ff", Some("zz")),
         destination("ff", None),
     ]);
     let errors = refer(&json!({"destinations": list})).unwrap_err();
@@ -128,9 +136,14 @@ fn every_fault_of_a_destination_is_reported() {
     .unwrap_err();
     let paths: Vec<_> = errors.problems().iter().map(|problem| problem.path.as_str()).collect();
     for path in [
-        "$.enabled", "$.destinations[0].destination_id", "$.destinations[0].label", "$.destinations[0].target_uri",
-        "$.destinations[0].priority", "$.destinations[0].business_hours.tz",
-        "$.destinations[0].business_hours.duration_minutes", "$.destinations[1]",
+        "$.enabled",
+        "$.destinations[0].destination_id",
+        "$.destinations[0].label",
+        "$.destinations[0].target_uri",
+        "$.destinations[0].priority",
+        "$.destinations[0].business_hours.tz",
+        "$.destinations[0].business_hours.duration_minutes",
+        "$.destinations[1]",
     ] {
         assert!(paths.contains(&path), "{path} not in {paths:?}");
     }

@@ -110,8 +110,11 @@ fn clear_fades_for_forty_milliseconds_and_tells_what_was_heard() {
     end(&mut playout, B);
     frame(&mut playout);
     clear(&mut playout);
-    let fade: Vec<i32> =
-        [frame(&mut playout), frame(&mut playout)].concat().iter().map(|c| i32::from(Codec::Pcma.decode(*c))).collect();
+    let fade: Vec<i32> = [frame(&mut playout), frame(&mut playout)]
+        .concat()
+        .iter()
+        .map(|c| i32::from(Codec::Pcma.decode(*c)))
+        .collect();
     assert!(fade.windows(2).all(|pair| pair[1] <= pair[0]), "the fade only falls");
     assert!(fade[0] > 7_500 && fade[160] < 4_300 && fade[319] < 100);
     let expected = [
@@ -206,8 +209,9 @@ fn the_queue_refuses_audio_beyond_its_cap_and_takes_it_later() {
 #[test]
 fn ends_without_number_are_bounded() {
     let mut playout = Playout::default();
-    let accepted =
-        (0..100_000).filter(|n| playout.command(PlayoutCommand::End { utterance: UtteranceId(*n) }).is_ok()).count();
+    let accepted = (0..100_000)
+        .filter(|n| playout.command(PlayoutCommand::End { utterance: UtteranceId(*n) }).is_ok())
+        .count();
     assert_eq!(accepted, MAX_ENTRIES);
 }
 

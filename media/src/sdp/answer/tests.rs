@@ -8,7 +8,9 @@ fn local() -> LocalMedia {
 
 /// An offer of one audio line with further attribute lines.
 fn offer(formats: &str, attributes: &[&str]) -> String {
-    let mut text = format!("v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 5004 RTP/AVP {formats}\r\n");
+    let mut text = format!(
+        "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 5004 RTP/AVP {formats}\r\n"
+    );
     for line in attributes {
         text.push_str(line);
         text.push_str("\r\n");
@@ -41,7 +43,8 @@ fn our_order_decides_when_the_setting_says_so() {
 
 #[test]
 fn a_dynamic_number_and_its_name_in_any_case_are_taken() {
-    let negotiated = answer("96 101", &["a=rtpmap:96 pcma/8000/1", "a=rtpmap:101 Telephone-Event/8000"]).unwrap();
+    let negotiated =
+        answer("96 101", &["a=rtpmap:96 pcma/8000/1", "a=rtpmap:101 Telephone-Event/8000"]).unwrap();
     assert_eq!((negotiated.codec, negotiated.payload_type.send), (Codec::Pcma, 96));
     assert_eq!(negotiated.telephone_event, Some(PayloadTypes::same(101)));
 }
@@ -90,7 +93,8 @@ fn the_media_level_direction_overrides_the_session_level() {
 
 #[test]
 fn an_unspecified_address_is_hold() {
-    let negotiated = negotiate(offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP4 0.0.0.0").as_bytes(), &local());
+    let negotiated =
+        negotiate(offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP4 0.0.0.0").as_bytes(), &local());
     let negotiated = negotiated.unwrap();
     assert!(negotiated.held && negotiated.remote.ip().is_unspecified());
     assert_eq!(negotiated.direction, Direction::RecvOnly);
@@ -112,8 +116,9 @@ fn the_version_rises_only_when_our_text_changes() {
 
 #[test]
 fn other_lines_are_refused_in_their_place() {
-    let text_of = offer("8", &["m=video 6000 RTP/AVP 99 34", "a=rtpmap:99 H264/90000", "m=audio 7000 RTP/AVP 0"])
-        .replace("m=audio 5004", "m=image 5002 udptl t38\r\nm=audio 5004");
+    let text_of =
+        offer("8", &["m=video 6000 RTP/AVP 99 34", "a=rtpmap:99 H264/90000", "m=audio 7000 RTP/AVP 0"])
+            .replace("m=audio 5004", "m=image 5002 udptl t38\r\nm=audio 5004");
     let negotiated = negotiate(text_of.as_bytes(), &local()).unwrap();
     let lines: Vec<_> = text(&negotiated).lines().filter(|line| line.starts_with("m=")).collect();
     let expected =

@@ -11,7 +11,8 @@ fn offered() -> LocalMedia {
 }
 
 fn answer(media: &str) -> Result<Negotiated, SdpError> {
-    let text = format!("v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n{media}");
+    let text =
+        format!("v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n{media}");
     accept_answer(text.as_bytes(), &offered())
 }
 
@@ -26,7 +27,9 @@ fn an_offer_lists_our_codecs_and_telephone_event() {
 
 #[test]
 fn the_first_codec_of_the_answer_is_sent() {
-    let negotiated = answer("m=audio 5004 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n").unwrap();
+    let negotiated =
+        answer("m=audio 5004 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n")
+            .unwrap();
     assert_eq!((negotiated.codec, negotiated.ptime_ms), (Codec::Pcmu, 30));
     assert_eq!(negotiated.telephone_event, Some(PayloadTypes::same(101)));
     assert_eq!((negotiated.direction, negotiated.held), (Direction::SendRecv, false));
@@ -54,7 +57,10 @@ fn our_own_offer_answered_by_ourselves_agrees() {
     let peer = LocalMedia::new("198.51.100.1".parse().unwrap(), 5_004, 9);
     let theirs = answer::negotiate(&offer.sdp, &peer).unwrap();
     let ours = accept_answer(&theirs.sdp, &LocalMedia { origin: offer.origin, ..local() }).unwrap();
-    assert_eq!((ours.codec, ours.payload_type, ours.telephone_event), (theirs.codec, theirs.payload_type, theirs.telephone_event));
+    assert_eq!(
+        (ours.codec, ours.payload_type, ours.telephone_event),
+        (theirs.codec, theirs.payload_type, theirs.telephone_event)
+    );
 }
 
 #[test]

@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn ranges_match_and_zero_quality_refuses() {
-        let accepts = |text: &'static str| Accept::read(Bytes::from_static(text.as_bytes())).unwrap().matches("application", "sdp");
+        let accepts = |text: &'static str| {
+            Accept::read(Bytes::from_static(text.as_bytes())).unwrap().matches("application", "sdp")
+        };
         assert!(accepts("application/sdp;level=1") && accepts("application/*") && accepts("*/*;q=0.1"));
         assert!(!accepts("text/plain") && !accepts("application/sdp;q=0.0"));
     }

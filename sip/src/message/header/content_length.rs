@@ -8,6 +8,8 @@ impl Headers {
     /// # Errors
     /// Not a number, or one that no message can have.
     pub fn content_length(&self) -> Result<Option<usize>, HeaderError> {
-        self.optional(HeaderName::ContentLength, |value| lex::decimal::<u32>(&value).and_then(|n| usize::try_from(n).ok()))
+        self.optional(HeaderName::ContentLength, |value| {
+            lex::decimal::<u32>(value).and_then(|n| usize::try_from(n).ok())
+        })
     }
 }

@@ -43,7 +43,8 @@ impl MediaType {
 
     /// Whether it is `type/subtype`, without regard to case.
     pub fn is(&self, kind: &str, subtype: &str) -> bool {
-        self.kind.eq_ignore_ascii_case(kind.as_bytes()) && self.subtype.eq_ignore_ascii_case(subtype.as_bytes())
+        self.kind.eq_ignore_ascii_case(kind.as_bytes())
+            && self.subtype.eq_ignore_ascii_case(subtype.as_bytes())
     }
 }
 
@@ -67,7 +68,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn content_type(&self) -> Result<Option<ContentType>, HeaderError> {
-        self.optional(HeaderName::ContentType, ContentType::read)
+        self.optional_shared(HeaderName::ContentType, ContentType::read)
     }
 }
 

@@ -40,7 +40,7 @@ impl Headers {
     /// # Errors
     /// Missing, malformed, or a number beyond 32 bits.
     pub fn cseq(&self) -> Result<CSeq, HeaderError> {
-        self.required(HeaderName::CSeq, |value| CSeq::parse(&value))
+        self.optional(HeaderName::CSeq, CSeq::parse)?.ok_or(HeaderError::Missing(HeaderName::CSeq))
     }
 }
 
@@ -52,7 +52,9 @@ mod tests {
     fn number_and_method_are_separated_by_any_white_space() {
         assert_eq!(CSeq::parse(b"0009 \t INVITE"), Some(CSeq { number: 9, method: Method::Invite }));
         assert_eq!(CSeq::parse(b"7 INVITE").unwrap().to_string(), "7 INVITE");
-        for bad in [&b""[..], b"1", b"INVITE", b"1INVITE", b"-1 INVITE", b"4294967296 INVITE", b"1 INV ITE", b"1 "] {
+        for bad in
+            [&b""[..], b"1", b"INVITE", b"1INVITE", b"-1 INVITE", b"4294967296 INVITE", b"1 INV ITE", b"1 "]
+        {
             assert_eq!(CSeq::parse(bad), None);
         }
     }

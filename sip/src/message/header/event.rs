@@ -39,7 +39,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn event(&self) -> Result<Option<Event>, HeaderError> {
-        self.optional(HeaderName::Event, Event::read)
+        self.optional_shared(HeaderName::Event, Event::read)
     }
 }
 

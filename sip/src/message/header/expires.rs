@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Not a number.
     pub fn expires(&self) -> Result<Option<u32>, HeaderError> {
-        self.optional(HeaderName::Expires, |value| delta_seconds(&value))
+        self.optional(HeaderName::Expires, delta_seconds)
     }
 }

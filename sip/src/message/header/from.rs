@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Missing or malformed.
     pub fn from(&self) -> Result<NameAddr, HeaderError> {
-        self.required(HeaderName::From, NameAddr::read)
+        self.required_shared(HeaderName::From, NameAddr::read)
     }
 }

@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Not a number from 0 to 255.
     pub fn max_forwards(&self) -> Result<Option<u32>, HeaderError> {
-        self.optional(HeaderName::MaxForwards, |value| lex::decimal::<u8>(&value).map(u32::from))
+        self.optional(HeaderName::MaxForwards, |value| lex::decimal::<u8>(value).map(u32::from))
     }
 }

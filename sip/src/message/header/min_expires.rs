@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Not a number.
     pub fn min_expires(&self) -> Result<Option<u32>, HeaderError> {
-        self.optional(HeaderName::MinExpires, |value| delta_seconds(&value))
+        self.optional(HeaderName::MinExpires, delta_seconds)
     }
 }

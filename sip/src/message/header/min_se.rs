@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Not a number.
     pub fn min_se(&self) -> Result<Option<u32>, HeaderError> {
-        self.optional(HeaderName::MinSe, |value| delta_seconds(lex::split_outside(&value, b';').0))
+        self.optional(HeaderName::MinSe, |value| delta_seconds(lex::split_outside(value, b';').0))
     }
 }

@@ -1,4 +1,4 @@
-//! Header fields as types, one file for each. All are read from [`Headers`](super::Headers) when asked for:
+//! Header fields as types, one file for each. All are read from [`Headers`] when asked for:
 //! `message.headers().from()`, `.cseq()`, `.contacts()` and so on.
 //!
 //! A mandatory header field gives `Result<T, HeaderError>`, an optional one `Result<Option<T>, HeaderError>`, a list
@@ -35,7 +35,7 @@ mod session_expires;
 mod subscription_state;
 mod timestamp;
 mod to;
-mod via;
+pub(crate) mod via;
 
 pub use accept::Accept;
 pub use contact::ContactList;
@@ -67,21 +67,64 @@ fn delta_seconds(value: &[u8]) -> Option<u32> {
 
 impl Headers {
     /// The first header field of that name as its type.
-    fn optional<T>(&self, name: HeaderName, read: impl Fn(Bytes) -> Option<T>) -> Result<Option<T>, HeaderError> {
+    fn optional<T>(
+        &self,
+        name: HeaderName,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, HeaderError> {
+        match self.first_value(name.id()) {
+            Some(value) => read(value).map(Some).ok_or(HeaderError::Malformed(name)),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Headers::optional`], for types that keep parts of the message.
+    fn optional_shared<T>(
+        &self,
+        name: HeaderName,
+        read: impl Fn(Bytes) -> Option<T>,
+    ) -> Result<Option<T>, HeaderError> {
         match self.first(name.id()) {
             Some(value) => read(value).map(Some).ok_or(HeaderError::Malformed(name)),
             None => Ok(None),
         }
     }
 
-    /// As [`Headers::optional`], for header fields that must be there.
-    fn required<T>(&self, name: HeaderName, read: impl Fn(Bytes) -> Option<T>) -> Result<T, HeaderError> {
-        let value = self.first(name.id()).ok_or_else(|| HeaderError::Missing(name.clone()))?;
-        read(value).ok_or(HeaderError::Malformed(name))
+    /// As [`Headers::optional_shared`], for header fields that must be there.
+    fn required_shared<T>(
+        &self,
+        name: HeaderName,
+        read: impl Fn(Bytes) -> Option<T>,
+    ) -> Result<T, HeaderError> {
+        match self.first(name.id()) {
+            Some(value) => read(value).ok_or(HeaderError::Malformed(name)),
+            None => Err(HeaderError::Missing(name)),
+        }
     }
 
     /// All elements of a list, over all its lines, as their type.
     fn every<T>(&self, name: HeaderName, read: impl Fn(Bytes) -> Option<T>) -> Result<Vec<T>, HeaderError> {
-        self.elements(name.id()).map(|element| read(element).ok_or_else(|| HeaderError::Malformed(name.clone()))).collect()
+        self.elements(name.id())
+            .map(|element| read(element).ok_or_else(|| HeaderError::Malformed(name.clone())))
+            .collect()
+    }
+
+    /// Whether every element of a list satisfies its grammar; faster than making something of it.
+    pub(crate) fn all_elements(
+        &self,
+        name: HeaderName,
+        check: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), HeaderError> {
+        let well_formed = self.raw_values(name.id()).flat_map(super::headers::elements).all(check);
+        if well_formed { Ok(()) } else { Err(HeaderError::Malformed(name)) }
+    }
+
+    /// Whether the first value satisfies its grammar, if there is one.
+    pub(crate) fn first_if_any(
+        &self,
+        name: HeaderName,
+        check: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), HeaderError> {
+        if self.first_value(name.id()).is_none_or(check) { Ok(()) } else { Err(HeaderError::Malformed(name)) }
     }
 }

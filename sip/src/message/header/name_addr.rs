@@ -5,8 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::message::params::Params;
-use crate::message::{Uri, lex};
+use crate::message::params::{self, Params};
+use crate::message::{Uri, lex, uri};
 
 /// A display name, a URI and parameters.
 #[derive(Clone)]
@@ -28,29 +28,27 @@ impl NameAddr {
     }
 
     pub(crate) fn read(raw: Bytes) -> Option<NameAddr> {
-        let text = lex::trim(&raw);
-        let (display, uri, after) = match angle(text) {
-            Some(open) => {
-                let display = display_name(&raw, text.get(..open)?)?;
-                let (uri, after) = text.get(open + 1..)?.split_at_checked(memchr::memchr(b'>', text.get(open + 1..)?)?)?;
-                (display, uri, lex::trim(after.get(1..)?))
-            }
-            None => {
-                let (uri, after) = bare_uri(text)?;
-                (None, uri, after)
-            }
+        let parts = Parts::of(&raw)?;
+        let slice = |part: &[u8]| raw.slice(lex::range_in(&raw, part));
+        let display = match lex::quoted_string(parts.display) {
+            Some((inside, _)) if inside.contains(&b'\\') => Some(Bytes::from(lex::unescape_quoted(inside))),
+            Some((inside, _)) => Some(slice(inside)),
+            None => Some(slice(parts.display)),
         };
-        let params = match after {
-            [] => Params::default(),
-            [b';', params @ ..] => Params::from_raw(raw.slice(lex::range_in(&raw, params))),
-            _ => return None,
-        };
-        let uri = Uri::from_shared(raw.slice(lex::range_in(&raw, uri))).ok()?;
-        let ends_in_semicolon = after == b";";
-        if ends_in_semicolon || !params.is_well_formed() {
-            return None;
-        }
-        Some(NameAddr { display, uri, params, raw })
+        let params =
+            Params::from_raw(if parts.params.is_empty() { Bytes::new() } else { slice(parts.params) });
+        let uri = Uri::from_shared(slice(parts.uri)).ok()?;
+        Some(NameAddr { display: display.filter(|display| !display.is_empty()), uri, params, raw })
+    }
+
+    /// Whether [`NameAddr::read`] would succeed.
+    pub(crate) fn check(text: &[u8]) -> bool {
+        Parts::of(text).is_some_and(|parts| uri::check(parts.uri))
+    }
+
+    /// Whether an address has a tag; `None` if it is malformed.
+    pub(crate) fn is_tagged(text: &[u8]) -> Option<bool> {
+        Parts::of(text).map(|parts| params::get(parts.params, "tag").is_some())
     }
 
     /// A new one, written `"display" <uri>`. Line ends and other control characters in the display name become spaces.
@@ -95,7 +93,9 @@ impl NameAddr {
         raw.extend(name.bytes().filter(|&b| lex::is_token_byte(b)));
         if let Some(value) = value.into() {
             raw.push(b'=');
-            if !value.is_empty() && value.bytes().all(|b| lex::is_token_byte(b) || matches!(b, b':' | b'[' | b']')) {
+            if !value.is_empty()
+                && value.bytes().all(|b| lex::is_token_byte(b) || matches!(b, b':' | b'[' | b']'))
+            {
                 raw.extend_from_slice(value.as_bytes());
             } else {
                 raw.push(b'"');
@@ -139,6 +139,40 @@ impl NameAddr {
     }
 }
 
+/// The parts as they stand in the text; the URI is not looked into.
+struct Parts<'a> {
+    /// With its quotes, if it has any; empty when there is none.
+    display: &'a [u8],
+    uri: &'a [u8],
+    /// After the first semicolon.
+    params: &'a [u8],
+}
+
+impl Parts<'_> {
+    fn of(text: &[u8]) -> Option<Parts<'_>> {
+        let text = lex::trim(text);
+        let (display, uri, after) = match angle(text) {
+            Some(open) => {
+                let display = lex::trim(text.get(..open)?);
+                let inside = text.get(open + 1..)?;
+                let (uri, after) = inside.split_at_checked(memchr::memchr(b'>', inside)?)?;
+                (display, uri, lex::trim(after.get(1..)?))
+            }
+            None => {
+                let (uri, after) = bare_uri(text)?;
+                (Default::default(), uri, after)
+            }
+        };
+        let params = match after {
+            [] => after,
+            [b';'] => return None,
+            [b';', params @ ..] => params,
+            _ => return None,
+        };
+        (is_display_name(display) && params::well_formed(params)).then_some(Parts { display, uri, params })
+    }
+}
+
 /// Where the `<` is that opens the URI, past a quoted display name.
 fn angle(text: &[u8]) -> Option<usize> {
     match lex::quoted_string(text) {
@@ -152,24 +186,11 @@ fn angle(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// `Some(None)`: nothing there. `None`: malformed.
-fn display_name(raw: &Bytes, before: &[u8]) -> Option<Option<Bytes>> {
-    let name = lex::trim(before);
-    if name.is_empty() {
-        return Some(None);
-    }
-    if let Some((inside, _)) = lex::quoted_string(name) {
-        let display = match inside {
-            [] => None,
-            inside if inside.contains(&b'\\') => Some(Bytes::from(lex::unescape_quoted(inside))),
-            inside => Some(raw.slice(lex::range_in(raw, inside))),
-        };
-        return Some(display);
-    }
-    // Without quotes only tokens and white space (RFC 4475 §3.1.2.15 has a comma that must not pass). Equipment sends
-    // raw UTF-8 and Latin-1 here, and apostrophes and dots are tokens, so bytes above ASCII are let through.
-    let plain = name.iter().all(|&b| lex::is_token_byte(b) || lex::is_lws(b) || b >= 0x80);
-    plain.then(|| Some(raw.slice(lex::range_in(raw, name))))
+/// Quoted, or tokens and white space only: RFC 4475 §3.1.2.15 has a comma that must not pass. Equipment sends raw UTF-8
+/// and Latin-1 here, so bytes above ASCII are let through.
+fn is_display_name(name: &[u8]) -> bool {
+    name.starts_with(b"\"") && lex::quoted_string(name).is_some()
+        || name.iter().all(|&b| lex::is_token_byte(b) || lex::is_lws(b) || b >= 0x80)
 }
 
 /// A URI without brackets ends at the first `;`, and may hold neither `,` nor `?` (RFC 3261 §20.10).

@@ -38,7 +38,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn rack(&self) -> Result<Option<RAck>, HeaderError> {
-        self.optional(HeaderName::RAck, |value| RAck::parse(&value))
+        self.optional(HeaderName::RAck, RAck::parse)
     }
 }
 

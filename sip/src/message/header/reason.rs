@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn cause_and_text_are_read() {
-        let reason = ReasonValue::read(Bytes::from_static(b"Q.850 ;cause=16 ;text=\"Terminated, \\\"ok\\\"\"")).unwrap();
+        let reason =
+            ReasonValue::read(Bytes::from_static(b"Q.850 ;cause=16 ;text=\"Terminated, \\\"ok\\\"\""))
+                .unwrap();
         assert_eq!((&reason.protocol[..], reason.cause()), (&b"Q.850"[..], Some(16)));
         assert_eq!(reason.text().as_deref(), Some(&b"Terminated, \"ok\""[..]));
     }

@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn refer_to(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.optional(HeaderName::ReferTo, NameAddr::read)
+        self.optional_shared(HeaderName::ReferTo, NameAddr::read)
     }
 }

@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn referred_by(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.optional(HeaderName::ReferredBy, NameAddr::read)
+        self.optional_shared(HeaderName::ReferredBy, NameAddr::read)
     }
 }

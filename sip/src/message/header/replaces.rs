@@ -47,7 +47,7 @@ impl Headers {
     /// # Errors
     /// Malformed, a tag missing.
     pub fn replaces(&self) -> Result<Option<Replaces>, HeaderError> {
-        self.optional(HeaderName::Replaces, Replaces::read)
+        self.optional_shared(HeaderName::Replaces, Replaces::read)
     }
 }
 
@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn both_tags_are_needed() {
         let replaces = Replaces::parse(b"12adf2f34456gs5;to-tag=12345;from-tag=54321;early-only").unwrap();
-        assert_eq!((&replaces.to_tag[..], &replaces.from_tag[..], replaces.early_only), (&b"12345"[..], &b"54321"[..], true));
+        assert_eq!(
+            (&replaces.to_tag[..], &replaces.from_tag[..], replaces.early_only),
+            (&b"12345"[..], &b"54321"[..], true)
+        );
         assert_eq!(Replaces::parse(b"12adf2f34456gs5;to-tag=12345"), None);
         assert_eq!(Replaces::parse(b";to-tag=1;from-tag=2"), None);
     }

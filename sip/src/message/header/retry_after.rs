@@ -61,7 +61,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn retry_after(&self) -> Result<Option<RetryAfter>, HeaderError> {
-        self.optional(HeaderName::RetryAfter, RetryAfter::read)
+        self.optional_shared(HeaderName::RetryAfter, RetryAfter::read)
     }
 }
 

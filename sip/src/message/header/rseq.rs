@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Not a number from 1 to 2**32-1.
     pub fn rseq(&self) -> Result<Option<u32>, HeaderError> {
-        self.optional(HeaderName::RSeq, |value| lex::decimal(&value).filter(|&n: &u32| n != 0))
+        self.optional(HeaderName::RSeq, |value| lex::decimal(value).filter(|&n: &u32| n != 0))
     }
 }

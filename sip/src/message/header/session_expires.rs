@@ -43,7 +43,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn session_expires(&self) -> Result<Option<SessionExpires>, HeaderError> {
-        self.optional(HeaderName::SessionExpires, SessionExpires::read)
+        self.optional_shared(HeaderName::SessionExpires, SessionExpires::read)
     }
 }
 
@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn interval_and_refresher_are_read() {
         let read = |text: &'static str| SessionExpires::read(Bytes::from_static(text.as_bytes()));
-        assert_eq!(read("1800 ; Refresher=UAS"), Some(SessionExpires { seconds: 1800, refresher: Some(Refresher::Uas) }));
+        assert_eq!(
+            read("1800 ; Refresher=UAS"),
+            Some(SessionExpires { seconds: 1800, refresher: Some(Refresher::Uas) })
+        );
         assert_eq!(read("90"), Some(SessionExpires { seconds: 90, refresher: None }));
         assert_eq!(read("90;refresher=me"), None);
         assert_eq!(read("-90"), None);

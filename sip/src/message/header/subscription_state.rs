@@ -68,7 +68,7 @@ impl Headers {
     /// # Errors
     /// Malformed.
     pub fn subscription_state(&self) -> Result<Option<SubscriptionState>, HeaderError> {
-        self.optional(HeaderName::SubscriptionState, SubscriptionState::read)
+        self.optional_shared(HeaderName::SubscriptionState, SubscriptionState::read)
     }
 }
 
@@ -80,7 +80,10 @@ mod tests {
     fn state_and_parameters_are_read() {
         let read = |text: &'static str| SubscriptionState::read(Bytes::from_static(text.as_bytes()));
         let state = read("Terminated;reason=noresource").unwrap();
-        assert_eq!((state.status, state.reason()), (SubscriptionStatus::Terminated, Some(&b"noresource"[..])));
+        assert_eq!(
+            (state.status, state.reason()),
+            (SubscriptionStatus::Terminated, Some(&b"noresource"[..]))
+        );
         assert_eq!(read("active;expires=60").unwrap().expires(), Some(60));
         assert_eq!(read("frozen").unwrap().status, SubscriptionStatus::Other);
         assert!(read(";x").is_none());

@@ -8,6 +8,6 @@ impl Headers {
     /// # Errors
     /// Missing or malformed.
     pub fn to(&self) -> Result<NameAddr, HeaderError> {
-        self.required(HeaderName::To, NameAddr::read)
+        self.required_shared(HeaderName::To, NameAddr::read)
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{HeaderError, HeaderName, Headers, lex};
 use crate::message::name::NameId;
-use crate::message::params::Params;
-use crate::message::uri::{Host, split_host_port};
+use crate::message::params::{self, Params};
+use crate::message::uri::{Host, HostKind, split_host_port};
 
 /// One hop of the way a request came.
 #[derive(Clone)]
@@ -43,15 +43,15 @@ pub enum Transport {
 }
 
 impl Transport {
-    fn read(token: Bytes) -> Option<Transport> {
-        Some(match &*token {
+    fn read(raw: &Bytes, token: &[u8]) -> Option<Transport> {
+        Some(match token {
             t if t.eq_ignore_ascii_case(b"UDP") => Transport::Udp,
             t if t.eq_ignore_ascii_case(b"TCP") => Transport::Tcp,
             t if t.eq_ignore_ascii_case(b"TLS") => Transport::Tls,
             t if t.eq_ignore_ascii_case(b"SCTP") => Transport::Sctp,
             t if t.eq_ignore_ascii_case(b"WS") => Transport::Ws,
             t if t.eq_ignore_ascii_case(b"WSS") => Transport::Wss,
-            t if lex::is_token(t) => Transport::Other(token),
+            t if lex::is_token(t) => Transport::Other(raw.slice(lex::range_in(raw, t))),
             _ => return None,
         })
     }
@@ -101,27 +101,17 @@ impl Via {
     }
 
     pub(crate) fn read(raw: Bytes) -> Option<Via> {
-        let (before_params, params) = lex::split_outside(&raw, b';');
-        let (protocol, rest) = lex::split_outside(before_params, b'/');
-        let (version, rest) = lex::split_outside(rest?, b'/');
-        // The grammar allows other protocols; responses to them could not be routed.
-        if !protocol.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
-            return None;
-        }
-        let rest = lex::trim(rest?);
-        let transport_len = rest.iter().position(|&b| lex::is_lws(b))?;
-        let (transport, sent_by) = rest.split_at_checked(transport_len)?;
-        let (host, port) = sent_by_parts(lex::trim(sent_by))?;
-        let params = match params {
-            None => Params::default(),
-            Some(params) if lex::trim(params).is_empty() => return None,
-            Some(params) => Params::from_raw(raw.slice(lex::range_in(&raw, params))),
-        };
-        if !params.is_well_formed() {
-            return None;
-        }
+        let parts = Parts::of(&raw)?;
         let slice = |part: &[u8]| raw.slice(lex::range_in(&raw, part));
-        Some(Via { transport: Transport::read(slice(transport))?, host: Host::from_shared(slice(host))?, port, params, raw })
+        let params =
+            Params::from_raw(if parts.params.is_empty() { Bytes::new() } else { slice(parts.params) });
+        let transport = Transport::read(&raw, parts.transport)?;
+        Some(Via { transport, host: Host::from_shared(slice(parts.host))?, port: parts.port, params, raw })
+    }
+
+    /// Whether [`Via::read`] would succeed.
+    pub(crate) fn check(text: &[u8]) -> bool {
+        Parts::of(text).is_some_and(|parts| HostKind::of(parts.host).is_some())
     }
 
     /// The transport it names.
@@ -139,7 +129,8 @@ impl Via {
     pub fn has_magic_cookie(&self) -> bool {
         const COOKIE: &[u8] = b"z9hG4bK";
         self.branch().is_some_and(|branch| {
-            branch.len() > COOKIE.len() && branch.get(..COOKIE.len()).is_some_and(|c| c.eq_ignore_ascii_case(COOKIE))
+            branch.len() > COOKIE.len()
+                && branch.get(..COOKIE.len()).is_some_and(|c| c.eq_ignore_ascii_case(COOKIE))
         })
     }
 
@@ -163,6 +154,42 @@ impl Via {
     /// The bytes it was read from.
     pub fn raw(&self) -> &[u8] {
         &self.raw
+    }
+}
+
+/// The parts as they stand in the text.
+pub(crate) struct Parts<'a> {
+    transport: &'a [u8],
+    pub(crate) host: &'a [u8],
+    port: Option<u16>,
+    /// After the first semicolon.
+    pub(crate) params: &'a [u8],
+}
+
+impl Parts<'_> {
+    pub(crate) fn of(text: &[u8]) -> Option<Parts<'_>> {
+        let (before_params, params) = lex::split_outside(text, b';');
+        let (protocol, rest) = lex::split_outside(before_params, b'/');
+        let (version, rest) = lex::split_outside(rest?, b'/');
+        // The grammar allows other protocols; responses to them could not be routed.
+        if !protocol.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
+            return None;
+        }
+        let rest = lex::trim(rest?);
+        let transport_len = rest.iter().position(|&b| lex::is_lws(b))?;
+        let (transport, sent_by) = rest.split_at_checked(transport_len)?;
+        let (host, port) = sent_by_parts(lex::trim(sent_by))?;
+        let params = match params.map(lex::trim) {
+            Some([]) => return None,
+            Some(params) => params,
+            None => Default::default(),
+        };
+        (lex::is_token(transport) && params::well_formed(params)).then_some(Parts {
+            transport,
+            host,
+            port,
+            params,
+        })
     }
 }
 
@@ -226,7 +253,9 @@ mod tests {
 
     #[test]
     fn every_part_is_read_with_white_space_anywhere_it_may_be() {
-        let v = via("SIP  / 2.0\t/ UDP   [2001:db8::9:1] : 5061 ; branch = z9hG4bKx ;received=192.0.2.1;rport=99");
+        let v = via(
+            "SIP  / 2.0\t/ UDP   [2001:db8::9:1] : 5061 ; branch = z9hG4bKx ;received=192.0.2.1;rport=99",
+        );
         assert_eq!((v.transport(), v.port), (&Transport::Udp, Some(5061)));
         assert_eq!(v.host.to_string(), "[2001:db8::9:1]");
         assert_eq!(v.branch(), Some(&b"z9hG4bKx"[..]));
@@ -248,8 +277,19 @@ mod tests {
     #[test]
     fn malformed_vias_are_refused() {
         for bad in [
-            "", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 a", "HTTP/2.0/UDP a", "SIP/3.0/UDP a", "SIP/2.0/UDP a:", "SIP/2.0/UDP a:99999",
-            "SIP/2.0/UDP a;", "SIP/2.0/UDP a;;branch=x", "SIP/2.0/UDP a b", "SIP/2.0/UDP [::1", "SIP/2.0/U/DP a",
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0 a",
+            "HTTP/2.0/UDP a",
+            "SIP/3.0/UDP a",
+            "SIP/2.0/UDP a:",
+            "SIP/2.0/UDP a:99999",
+            "SIP/2.0/UDP a;",
+            "SIP/2.0/UDP a;;branch=x",
+            "SIP/2.0/UDP a b",
+            "SIP/2.0/UDP [::1",
+            "SIP/2.0/U/DP a",
         ] {
             assert!(Via::parse(bad.as_bytes()).is_none(), "{bad}");
         }
@@ -257,7 +297,13 @@ mod tests {
 
     #[test]
     fn a_built_via_reads_back() {
-        let v = Via::new(&Transport::Tcp, &Host::parse(b"::1").unwrap_or(Host::V6("::1".parse().unwrap())), Some(5060), "z9hG4bK\r\nx", true);
+        let v = Via::new(
+            &Transport::Tcp,
+            &Host::parse(b"::1").unwrap_or(Host::V6("::1".parse().unwrap())),
+            Some(5060),
+            "z9hG4bK\r\nx",
+            true,
+        );
         assert_eq!(v.raw(), b"SIP/2.0/TCP [::1]:5060;branch=z9hG4bKx;rport");
         let again = Via::parse(v.raw()).unwrap();
         assert_eq!((again.branch(), again.rport()), (v.branch(), v.rport()));

@@ -19,6 +19,41 @@ pub enum Host {
     V6(Ipv6Addr),
 }
 
+/// What kind of host some bytes are; a name is not copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostKind {
+    Domain,
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl HostKind {
+    /// `None` if it is no host.
+    pub(crate) fn of(bytes: &[u8]) -> Option<HostKind> {
+        if let [b'[', address @ .., b']'] = bytes {
+            let text = std::str::from_utf8(address).ok()?;
+            // RFC 5118 §4.10: the grammar of RFC 3261 could be read to want a third colon before an IPv4 part.
+            let address = text.parse().or_else(|_| text.replacen(":::", "::", 1).parse());
+            return address.ok().map(HostKind::V6);
+        }
+        let (mut previous, mut names) = (b'.', true);
+        for &byte in bytes {
+            // Empty labels are no names; a single dot at the end is one.
+            names &= lex::is_host_byte(byte) && !(byte == b'.' && previous == b'.');
+            previous = byte;
+        }
+        if bytes.is_empty() || !names {
+            return None;
+        }
+        let address = || std::str::from_utf8(bytes).ok()?.parse().ok();
+        Some(if previous.is_ascii_digit() {
+            address().map_or(HostKind::Domain, HostKind::V4)
+        } else {
+            HostKind::Domain
+        })
+    }
+}
+
 /// A host name: letters, digits, `-`, `.`, and the underscore that equipment uses although the grammar has none.
 #[derive(Clone)]
 pub struct DomainName(Bytes);
@@ -30,22 +65,11 @@ impl Host {
     }
 
     pub(crate) fn from_shared(bytes: Bytes) -> Option<Host> {
-        if let [b'[', address @ .., b']'] = &*bytes {
-            return std::str::from_utf8(address).ok()?.parse().ok().map(Host::V6);
-        }
-        if bytes.is_empty() || !bytes.iter().all(|&b| lex::is_host_byte(b)) {
-            return None;
-        }
-        if bytes.last().is_some_and(u8::is_ascii_digit)
-            && let Some(address) = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok())
-        {
-            return Some(Host::V4(address));
-        }
-        // Empty labels and bare dots are no names; a single trailing dot is.
-        if bytes.starts_with(b".") || bytes.windows(2).any(|pair| pair == b"..") {
-            return None;
-        }
-        Some(Host::Domain(DomainName(bytes)))
+        Some(match HostKind::of(&bytes)? {
+            HostKind::Domain => Host::Domain(DomainName(bytes)),
+            HostKind::V4(address) => Host::V4(address),
+            HostKind::V6(address) => Host::V6(address),
+        })
     }
 
     /// The address, if it is one.
@@ -85,6 +109,11 @@ impl fmt::Display for Host {
 }
 
 impl DomainName {
+    /// `bytes` must be [`HostKind::Domain`].
+    pub(super) fn from_checked(bytes: Bytes) -> DomainName {
+        DomainName(bytes)
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -122,6 +151,7 @@ mod tests {
         assert_eq!(Host::parse(b"192.0.2.1"), Some(Host::V4(Ipv4Addr::new(192, 0, 2, 1))));
         assert_eq!(Host::parse(b"[::1]"), Some(Host::V6(Ipv6Addr::LOCALHOST)));
         assert_eq!(Host::parse(b"[2001:db8::192.0.2.1]").unwrap().to_string(), "[2001:db8::c000:201]");
+        assert_eq!(Host::parse(b"[2001:db8:::192.0.2.1]"), Host::parse(b"[2001:db8::192.0.2.1]"));
         assert_eq!(Host::parse(b"EXAMPLE.com"), Host::parse(b"example.COM"));
         assert!(matches!(Host::parse(b"300.1.1.1"), Some(Host::Domain(_))));
         assert!(matches!(Host::parse(b"my_pbx"), Some(Host::Domain(_))));
@@ -129,7 +159,19 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for bad in [&b""[..], b"::1", b"[::1", b"[]", b"[1.2.3.4]", b"a b", b"a..b", b".", b"a/b", b"\xe9", b"[::1%eth0]"] {
+        for bad in [
+            &b""[..],
+            b"::1",
+            b"[::1",
+            b"[]",
+            b"[1.2.3.4]",
+            b"a b",
+            b"a..b",
+            b".",
+            b"a/b",
+            b"\xe9",
+            b"[::1%eth0]",
+        ] {
             assert_eq!(Host::parse(bad), None, "{}", bad.escape_ascii());
         }
     }

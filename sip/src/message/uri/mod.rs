@@ -14,8 +14,9 @@ use super::UriError;
 use super::lex;
 use super::params::Params;
 
+pub(crate) use host::HostKind;
 pub use host::{DomainName, Host};
-pub(crate) use parse::split_host_port;
+pub(crate) use parse::{check, split_host_port};
 
 /// A URI, kept exactly as written. Cloning is a few reference counts.
 ///

@@ -2,33 +2,60 @@
 
 use bytes::Bytes;
 
-use super::{Host, Scheme, Span, Uri};
+use super::host::HostKind;
+use super::{DomainName, Host, Scheme, Span, Uri};
 use crate::message::UriError;
 use crate::message::lex;
 
 /// More parameters or headers than this in one URI are refused, so that comparing two stays cheap.
 const MAX_PARTS: usize = 64;
 
+/// The places of a URI's parts, found without copying or counting references.
+#[derive(Default)]
+struct Parts {
+    user: Option<Span>,
+    password: Option<Span>,
+    host: Option<(Span, HostKind)>,
+    port: Option<u16>,
+    params: Span,
+    headers: Option<Span>,
+}
+
 pub(super) fn parse(raw: Bytes) -> Result<Uri, UriError> {
+    let (scheme, parts) = scan(&raw)?;
+    let host = parts.host.map(|(span, kind)| match kind {
+        HostKind::Domain => Host::Domain(DomainName::from_checked(raw.slice(span.range()))),
+        HostKind::V4(address) => Host::V4(address),
+        HostKind::V6(address) => Host::V6(address),
+    });
+    let Parts { user, password, port, params, headers, .. } = parts;
+    Ok(Uri { raw, scheme, host, port, user, password, params, headers })
+}
+
+/// Whether it is a URI.
+pub(crate) fn check(raw: &[u8]) -> bool {
+    scan(raw).is_ok()
+}
+
+fn scan(raw: &[u8]) -> Result<(Scheme, Parts), UriError> {
     if u16::try_from(raw.len()).is_err() {
         return Err(UriError::TooLong);
     }
-    if !lex::is_uri_bytes(&raw) {
+    if !lex::is_uri_bytes(raw) {
         return Err(UriError::Character);
     }
-    let colon = memchr::memchr(b':', &raw).ok_or(UriError::Scheme)?;
+    let colon = raw.iter().position(|&b| b == b':').ok_or(UriError::Scheme)?;
     let (scheme, rest) = raw.split_at_checked(colon).ok_or(UriError::Scheme)?;
     let rest = rest.get(1..).unwrap_or_default();
     let kind = scheme_of(scheme)?;
-    let mut uri = Uri::opaque(raw.clone());
-    uri.scheme = kind;
+    let mut parts = Parts::default();
     match kind {
-        Scheme::Sip | Scheme::Sips => sip(&mut uri, &raw, rest)?,
-        Scheme::Tel => tel(&mut uri, &raw, rest)?,
+        Scheme::Sip | Scheme::Sips => sip(&mut parts, raw, rest)?,
+        Scheme::Tel => tel(&mut parts, raw, rest)?,
         Scheme::Other if rest.is_empty() => return Err(UriError::Scheme),
         Scheme::Other => {}
     }
-    Ok(uri)
+    Ok((kind, parts))
 }
 
 /// RFC 3986 §3.1
@@ -48,7 +75,7 @@ fn scheme_of(scheme: &[u8]) -> Result<Scheme, UriError> {
 }
 
 /// RFC 3261 §25.1 `SIP-URI`
-fn sip(uri: &mut Uri, raw: &Bytes, rest: &[u8]) -> Result<(), UriError> {
+fn sip(uri: &mut Parts, raw: &[u8], rest: &[u8]) -> Result<(), UriError> {
     // An unescaped `@` can stand nowhere but after the user part, which may hold `;` and `?` (RFC 4475 §3.1.1.9).
     let after_user = match memchr::memchr(b'@', rest) {
         Some(at) => {
@@ -75,11 +102,14 @@ fn sip(uri: &mut Uri, raw: &Bytes, rest: &[u8]) -> Result<(), UriError> {
     Ok(())
 }
 
-fn userinfo(uri: &mut Uri, raw: &Bytes, userinfo: &[u8]) -> Result<(), UriError> {
+fn userinfo(uri: &mut Parts, raw: &[u8], userinfo: &[u8]) -> Result<(), UriError> {
     let (user, password) = cut(userinfo, b':');
     // `#` has to be escaped by the grammar; service codes such as `*21#` come without it.
     let plain = |b| lex::is_user_byte(b) || b == b'#';
-    if user.is_empty() || !lex::all_or_escaped(user, plain) || !lex::all_or_escaped(password.unwrap_or_default(), plain) {
+    if user.is_empty()
+        || !lex::all_or_escaped(user, plain)
+        || !lex::all_or_escaped(password.unwrap_or_default(), plain)
+    {
         return Err(UriError::User);
     }
     uri.user = Some(span(raw, user));
@@ -87,9 +117,9 @@ fn userinfo(uri: &mut Uri, raw: &Bytes, userinfo: &[u8]) -> Result<(), UriError>
     Ok(())
 }
 
-fn host_port(uri: &mut Uri, raw: &Bytes, hostport: &[u8]) -> Result<(), UriError> {
+fn host_port(uri: &mut Parts, raw: &[u8], hostport: &[u8]) -> Result<(), UriError> {
     let (host, port) = split_host_port(hostport).ok_or(UriError::Host)?;
-    uri.host = Some(Host::from_shared(raw.slice(lex::range_in(raw, host))).ok_or(UriError::Host)?);
+    uri.host = Some((span(raw, host), HostKind::of(host).ok_or(UriError::Host)?));
     uri.port = match port {
         Some(port) => Some(lex::decimal(port).ok_or(UriError::Port)?),
         None => None,
@@ -112,7 +142,7 @@ pub(crate) fn split_host_port(hostport: &[u8]) -> Option<(&[u8], Option<&[u8]>)>
 }
 
 /// RFC 3966 §3
-fn tel(uri: &mut Uri, raw: &Bytes, rest: &[u8]) -> Result<(), UriError> {
+fn tel(uri: &mut Parts, raw: &[u8], rest: &[u8]) -> Result<(), UriError> {
     let (number, params) = cut(rest, b';');
     let digits = number.strip_prefix(b"+").unwrap_or(number);
     let is_separator = |b: u8| matches!(b, b'-' | b'.' | b'(' | b')');
@@ -146,7 +176,8 @@ fn headers_are_well_formed(text: &[u8]) -> bool {
             let (name, value) = cut(header, b'=');
             i < MAX_PARTS
                 && !name.is_empty()
-                && value.is_some_and(|value| lex::all_or_escaped(value, |b| lex::is_param_byte(b) || b == b'?'))
+                && value
+                    .is_some_and(|value| lex::all_or_escaped(value, |b| lex::is_param_byte(b) || b == b'?'))
                 && lex::all_or_escaped(name, lex::is_param_byte)
         })
 }
@@ -179,9 +210,9 @@ fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn span(raw: &Bytes, part: &[u8]) -> Span {
+fn span(raw: &[u8], part: &[u8]) -> Span {
     let range = lex::range_in(raw, part);
-    // The length check in `parse` makes both fit.
+    // The length check in `scan` makes both fit.
     Span { start: u32::try_from(range.start).unwrap_or(0), end: u32::try_from(range.end).unwrap_or(0) }
 }
 
@@ -257,6 +288,8 @@ mod tests {
             ("sip:a@host:", UriError::Port),
             ("sip:a@host:65536", UriError::Port),
             ("sip:a@host:-1", UriError::Port),
+            // RFC 5118 §4.2: an address without brackets is a host `2001` with a bad port.
+            ("sip:2001:db8::10", UriError::Port),
             ("sip:a@[::1", UriError::Host),
             ("sip:a@[::1]x", UriError::Host),
             ("sip:a@host;", UriError::Parameter),

@@ -1,0 +1,16 @@
+//! The endpoint from outside: raw SIP in, bytes and events out, on a clock of our own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod answering;
+mod calling;
+mod cancelling;
+mod dialogs;
+mod hanging_up;
+mod hostile;
+mod offers;
+mod refer;
+mod refusals;
+mod rig;
+mod routes;
+mod transports;

@@ -1,0 +1,87 @@
+//! The counters in Prometheus' text format.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::call::inbound::Inbound;
+use crate::call::registry::Registry;
+use crate::net::rtp::RtpPool;
+use crate::net::signalling::SignallingHandle;
+use crate::store::carrier::Carrier;
+
+/// Where the counters are.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub signalling: SignallingHandle,
+    pub registry: Registry,
+    pub inbound: Arc<Inbound>,
+    pub pool: RtpPool,
+    pub carrier: Arc<Carrier>,
+}
+
+/// All counters, as a scrape wants them.
+pub(super) async fn render(sources: Sources) -> String {
+    let snapshot = sources.signalling.snapshot().await.unwrap_or_default();
+    let (sip, udp, tcp) = (snapshot.endpoint, snapshot.udp, snapshot.tcp);
+    let (refused, rtp) = (&sources.inbound.refused, sources.pool.counters());
+    let records = sources.carrier.health();
+    let mut page = Page::default();
+    page.gauge("offhook_calls", "Calls that are up.", sources.registry.count() as u64);
+    page.gauge("offhook_sip_dialogs", "Dialogs known, ended ones included.", snapshot.dialogs as u64);
+    page.gauge("offhook_sip_transactions", "SIP transactions known.", snapshot.transactions as u64);
+    page.gauge("offhook_sip_tcp_connections", "Open TCP connections.", tcp.open);
+    page.counter("offhook_sip_received_total", "SIP messages received.", sip.received);
+    page.counter("offhook_sip_sent_total", "SIP messages sent, repetitions included.", sip.sent);
+    page.counter("offhook_sip_invites_total", "INVITEs that began a call.", sip.invites);
+    page.counter("offhook_sip_unreadable_total", "Messages dropped because they can't be read.", sip.unreadable);
+    page.counter("offhook_sip_malformed_total", "Requests answered with an error for their form.", sip.malformed);
+    page.counter("offhook_sip_retransmissions_total", "Repeated requests received.", sip.retransmissions);
+    page.counter("offhook_sip_stray_requests_total", "Requests for dialogs that don't exist.", sip.stray_requests);
+    page.counter("offhook_sip_stray_responses_total", "Responses to nothing of ours.", sip.stray_responses);
+    page.counter("offhook_sip_shed_total", "Requests turned away for load or shutdown.", sip.shed);
+    page.counter("offhook_sip_udp_lost_total", "Datagrams the kernel dropped for lack of room.", udp.dropped_by_kernel);
+    page.counter("offhook_sip_tcp_cut_total", "TCP streams that ended within a message.", tcp.cut);
+    page.counter("offhook_sip_tcp_unframed_total", "TCP streams that were no SIP.", tcp.unframed);
+    page.counter("offhook_sip_tcp_timed_out_total", "TCP connections closed for their silence.", tcp.timed_out);
+    let refusals = [
+        ("unlisted_source", &refused.unlisted),
+        ("unknown_number", &refused.unknown_number),
+        ("unavailable", &refused.unavailable),
+    ];
+    page.head("offhook_calls_refused_total", "Calls refused before they had a record.", "counter");
+    for (reason, count) in refusals {
+        page.sample(&format!("offhook_calls_refused_total{{reason=\"{reason}\"}}"), count.load(Ordering::Relaxed));
+    }
+    page.gauge("offhook_rtp_streams", "RTP streams that flow.", rtp.calls);
+    page.counter("offhook_rtp_received_total", "RTP packets received.", rtp.received);
+    page.counter("offhook_rtp_sent_total", "RTP packets sent.", rtp.sent);
+    page.counter("offhook_rtp_late_ticks_total", "Packet times that were late by a packet or more.", rtp.late);
+    page.counter("offhook_records_carried_total", "Call records put into the store.", records.carried);
+    page.counter("offhook_calls_interrupted_total", "Calls closed at start because a process had died.", records.interrupted);
+    page.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "gauge");
+        self.sample(name, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        self.sample(name, value);
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, series: &str, value: u64) {
+        let _ = writeln!(self.0, "{series} {value}");
+    }
+}

@@ -1,0 +1,282 @@
+//! The service: everything made, wired, run and stopped in order.
+
+mod banner;
+mod control;
+mod demo;
+mod directory;
+mod metrics;
+mod records;
+mod registrar;
+mod stop;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::directory::StoredDirectory;
+use self::records::JournalSink;
+use self::registrar::Reachable;
+use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
+use crate::call::actor::Services;
+use crate::call::inbound::{Inbound, Refused};
+use crate::call::registry::Registry;
+use crate::call::switchboard::Switchboard;
+use crate::config::Config;
+use crate::http::{self, Readiness};
+use crate::net::dns::Resolver;
+use crate::net::rtp::{RtpConfig, RtpPool};
+use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
+use crate::net::tcp::TcpLimits;
+use crate::routing::{Admission, Directory, DirectoryOptions};
+use crate::store::carrier::{Carrier, CarrierOptions};
+use crate::store::journal::{Journal, JournalError, JournalOptions};
+use crate::store::sqlite::SqliteStore;
+use crate::store::StoreError;
+use crate::trunk::Trunks;
+
+pub use self::demo::tenants as demo_tenants;
+
+/// The database's file in the data directory.
+pub const DATABASE: &str = "offhook.db";
+
+/// Why the service can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error("can't listen for {what} on {address} ({error}): {advice}")]
+    Listen {
+        /// `SIP` or `HTTP`.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel says.
+        error: io::Error,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The data directory can't be used.
+    #[error("the data directory {path} can't be used ({error}): name another with --data")]
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// The journal can't be opened.
+    #[error("the journal in {path} can't be opened: {error}")]
+    Journal {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        error: JournalError,
+    },
+    /// The database can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The demo tenants that ship with the program are wrong.
+    #[error("the demo tenants can't be loaded: {0}")]
+    Demo(String),
+    /// A thread can't be started.
+    #[error("the media workers can't be started: {0}")]
+    Media(io::Error),
+}
+
+/// Everything that runs.
+struct Running {
+    config: Config,
+    local: SocketAddr,
+    http_address: SocketAddr,
+    signalling: SignallingHandle,
+    registry: Registry,
+    admission: Arc<Admission>,
+    trunks: Arc<Trunks>,
+    http: Arc<http::State>,
+    journal: Journal,
+    carrier: Arc<Carrier>,
+    store: SqliteStore,
+    pool: RtpPool,
+    /// Ends the registrations first.
+    trunks_stop: watch::Sender<bool>,
+    trunk_tasks: JoinSet<()>,
+    /// Ends everything else.
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When it can't start.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let running = start(config).await?;
+    banner::print(&running).await;
+    running.until_stopped().await;
+    Ok(())
+}
+
+async fn start(config: Config) -> Result<Running, StartError> {
+    let service = &config.service;
+    make_directories(&service.data)?;
+    // The sockets first: a port that is taken is the commonest mistake, and quickly told.
+    let resolver = Arc::new(Resolver::from_system());
+    let signalling = bind_sip(&config, Arc::clone(&resolver))?;
+    let local = signalling.local_addr();
+    let listener = bind_http(service.http).await?;
+    let http_address = listener.local_addr().unwrap_or(service.http);
+
+    let store = SqliteStore::open(&service.data.join(DATABASE)).await?;
+    let journal_path = service.data.join("journal");
+    let (journal, tail) = Journal::open(JournalOptions::new(&journal_path))
+        .map_err(|error| StartError::Journal { path: journal_path, error })?;
+    let carrier = Arc::new(Carrier::spawn(Arc::new(store.clone()), tail, CarrierOptions::default()));
+    demo::load(&store).await?;
+
+    let (stop, stopping) = watch::channel(false);
+    let (trunks_stop, trunks_stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let directory = Arc::new(Directory::new(
+        Arc::new(StoredDirectory::new(store.clone())),
+        DirectoryOptions::default(),
+    ));
+    tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
+
+    let pool = start_media(&config, local)?;
+    let handle = signalling.handle();
+    let registry = Registry::default();
+    let admission = Arc::new(Admission::new(None));
+    let trunks = Arc::new(Trunks::new(&config.trunks));
+    let services = Arc::new(Services {
+        signalling: Arc::new(handle.clone()),
+        media: Arc::new(pool.clone()),
+        records: Arc::new(JournalSink::new(journal.clone())),
+        tools: Arc::new(crate::tool::Registry::standard()),
+        clock: Arc::new(chrono::Utc::now),
+        data: service.data.clone(),
+    });
+    let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
+    let inbound = Arc::new(Inbound {
+        services,
+        trunks: Arc::clone(&trunks),
+        directory,
+        admission: Arc::clone(&admission),
+        builtin,
+        advertised: service.advertised_address,
+        refused: Refused::default(),
+    });
+    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
+    tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
+    let mut trunk_tasks = JoinSet::new();
+    let reachable = Reachable { listen: local, advertised: service.advertised_address };
+    for trunk in trunks.iter() {
+        let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
+        trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
+    }
+    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
+    tasks.spawn(control::serve(service.data.clone(), shown, stopping));
+    // Calls that an earlier process left open are closed before new ones are taken.
+    carrier.recovered().await;
+    http.set(Readiness::Ready);
+    Ok(Running {
+        config,
+        local,
+        http_address,
+        signalling: handle,
+        registry,
+        admission,
+        trunks,
+        http,
+        journal,
+        carrier,
+        store,
+        pool,
+        trunks_stop,
+        trunk_tasks,
+        stop,
+        tasks,
+    })
+}
+
+fn make_directories(data: &Path) -> Result<(), StartError> {
+    for directory in [data.to_owned(), data.join("messages")] {
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| StartError::Data { path: directory.clone(), error })?;
+    }
+    Ok(())
+}
+
+fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
+    let service = &config.service;
+    let advertised = service.advertised_address.map(|ip| match ip {
+        std::net::IpAddr::V4(ip) => (ip.to_string(), None),
+        std::net::IpAddr::V6(ip) => (format!("[{ip}]"), None),
+    });
+    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
+    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
+    Signalling::bind(listening, resolver, rand::random())
+        .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
+}
+
+async fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| listen_error("HTTP", "--http", address, error))
+}
+
+fn listen_error(what: &'static str, flag: &str, address: SocketAddr, error: io::Error) -> StartError {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program has that port; stop it, or choose another with {flag} {}",
+            SocketAddr::new(address.ip(), address.port().wrapping_add(1).max(1024))
+        ),
+        io::ErrorKind::AddrNotAvailable => format!("this machine has no such address; choose one that it has with {flag}"),
+        _ => format!("choose another address with {flag}"),
+    };
+    StartError::Listen { what, address, error, advice }
+}
+
+fn start_media(config: &Config, local: SocketAddr) -> Result<RtpPool, StartError> {
+    let service = &config.service;
+    let rtp = RtpConfig {
+        address: local.ip(),
+        ports: service.rtp_ports.first()..=service.rtp_ports.last(),
+        workers: service.workers.media.map_or(1, |workers| workers.get().into()),
+        ..RtpConfig::default()
+    };
+    RtpPool::start(&rtp, Instant::now()).map_err(StartError::Media)
+}
+
+fn http_state(
+    handle: &SignallingHandle,
+    registry: &Registry,
+    inbound: &Arc<Inbound>,
+    pool: &RtpPool,
+    journal: &Journal,
+    carrier: &Arc<Carrier>,
+) -> Arc<http::State> {
+    let sources = metrics::Sources {
+        signalling: handle.clone(),
+        registry: registry.clone(),
+        inbound: Arc::clone(inbound),
+        pool: pool.clone(),
+        carrier: Arc::clone(carrier),
+    };
+    let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
+    http::State::new(
+        move || metrics::render(sources.clone()),
+        move || stop::trouble(&journal, &carrier),
+    )
+}
+
+async fn serve_http(listener: TcpListener, state: Arc<http::State>, stop: watch::Receiver<bool>) {
+    if let Err(error) = http::serve(listener, state, stop).await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}
+
+/// How long the journal and the store may hold up the end of the process.
+const CLOSING: Duration = Duration::from_secs(10);

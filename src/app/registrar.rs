@@ -1,0 +1,300 @@
+//! Keeps the trunks in register mode registered: one task for each, around the pure machine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip::endpoint::OutsideRequest;
+use sip::endpoint::flow::{Target, Transport};
+use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
+use sip::ua::digest::Challenger;
+use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
+use tokio::sync::watch;
+
+use super::stop::stopped;
+use crate::config::{self, Mode, Registrar};
+use crate::net::dns::Resolver;
+use crate::net::signalling::SignallingHandle;
+use crate::trunk::{Status, Trunk};
+
+/// How often the addresses of a trunk that doesn't register are looked up again.
+const LOOK_UP: Duration = Duration::from_secs(60);
+/// How long un-registering may hold up the end of the process.
+pub(super) const GOODBYE: Duration = Duration::from_secs(4);
+
+/// Where we are to be reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reachable {
+    /// The address that SIP listens on; may be a wildcard.
+    pub listen: SocketAddr,
+    /// The address that peers are told instead.
+    pub advertised: Option<IpAddr>,
+}
+
+/// Looks after one trunk until `stop` turns true, and un-registers then.
+pub(super) async fn look_after(
+    trunk: Arc<Trunk>,
+    signalling: SignallingHandle,
+    reachable: Reachable,
+    resolver: Arc<Resolver>,
+    stop: watch::Receiver<bool>,
+) {
+    match trunk.config.mode.clone() {
+        Mode::Register(registrar) => {
+            Task::new(trunk, registrar, signalling, reachable, resolver).run(stop).await;
+        }
+        Mode::Peer { .. } => look_up_again_and_again(&trunk, &resolver, stop).await,
+        Mode::Open => {}
+    }
+}
+
+async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: watch::Receiver<bool>) {
+    loop {
+        match resolve(&trunk.config, resolver).await {
+            Ok(addresses) => {
+                trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
+                trunk.set_status(Status { state: "ready", detail: String::new() });
+            }
+            // The addresses of before are kept: a name server that is away closes no trunk.
+            Err(detail) => trunk.set_status(Status { state: "unresolved", detail }),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_UP) => {}
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
+    let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
+    let transport = transport(trunk);
+    match hop.address() {
+        Some(ip) => Ok(vec![SocketAddr::new(ip, hop.port.unwrap_or(5060))]),
+        None => resolver.resolve(&hop.host.to_string(), hop.port, transport).await.map_err(|error| error.to_string()),
+    }
+}
+
+fn transport(trunk: &config::Trunk) -> Transport {
+    match trunk.transport {
+        config::Transport::Udp => Transport::Udp,
+        config::Transport::Tcp => Transport::Tcp,
+    }
+}
+
+struct Task {
+    trunk: Arc<Trunk>,
+    registrar: Registrar,
+    signalling: SignallingHandle,
+    reachable: Reachable,
+    resolver: Arc<Resolver>,
+    machine: Registration,
+    /// The Request-URI.
+    uri: Uri,
+    /// What `From` and `To` name.
+    address_of_record: String,
+    failed_lookups: usize,
+}
+
+impl Task {
+    fn new(
+        trunk: Arc<Trunk>,
+        registrar: Registrar,
+        signalling: SignallingHandle,
+        reachable: Reachable,
+        resolver: Arc<Resolver>,
+    ) -> Self {
+        let domain = trunk.config.identity.from_domain.clone();
+        let domain = domain.unwrap_or_else(|| registrar.address.host.to_string());
+        let registrar_uri = format!("sip:{}", registrar.address);
+        let config = registration::Config {
+            registrar: Bytes::from(registrar_uri.clone()),
+            expires: registrar.expires,
+            credentials: trunk.config.credentials.clone(),
+        };
+        let address_of_record = format!("sip:{}@{domain}", registrar.user);
+        let uri = Uri::parse(registrar_uri.as_bytes())
+            .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
+        Self {
+            machine: Registration::new(config, rand::random()),
+            trunk,
+            registrar,
+            signalling,
+            reachable,
+            resolver,
+            uri,
+            address_of_record,
+            failed_lookups: 0,
+        }
+    }
+
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        self.machine.start(Instant::now());
+        let mut stopping_since: Option<Instant> = None;
+        loop {
+            self.work_off().await;
+            self.publish();
+            if stopping_since.is_some_and(|since| {
+                since.elapsed() >= GOODBYE || matches!(self.machine.state(), registration::State::Idle)
+            }) {
+                return;
+            }
+            let due = self.machine.poll_timeout();
+            let timer = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => self.machine.on_timer(Instant::now()),
+                () = stopped(&mut stop), if stopping_since.is_none() => {
+                    stopping_since = Some(Instant::now());
+                    self.machine.unregister(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Sends what the machine wants sent, one request after the other (RFC 3261 §10.2).
+    async fn work_off(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Send(request) => {
+                    self.publish();
+                    self.register(request).await;
+                }
+                Output::PhaseChanged(phase) => {
+                    tracing::info!(trunk = %self.trunk.config.name, phase = phase.as_str(), "registration");
+                }
+            }
+        }
+    }
+
+    async fn register(&mut self, request: RegisterRequest) {
+        let (cseq, unregistering) = (request.cseq, request.expires == 0);
+        let Some(built) = self.build(request).await else {
+            self.machine.on_timeout_or_transport_failure(Instant::now());
+            return;
+        };
+        let contact = built.1;
+        let answer = self.signalling.request(built.0);
+        let answered = if unregistering {
+            tokio::time::timeout(GOODBYE, answer).await.ok().flatten()
+        } else {
+            answer.await
+        };
+        match answered {
+            Some(response) => self.machine.on_response(read(&response, cseq, &contact), Instant::now()),
+            None => {
+                self.failed_lookups += 1;
+                self.machine.on_timeout_or_transport_failure(Instant::now());
+            }
+        }
+    }
+
+    async fn build(&mut self, request: RegisterRequest) -> Option<(OutsideRequest, String)> {
+        let addresses = match resolve(&self.trunk.config, &self.resolver).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
+                return None;
+            }
+        };
+        self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
+        // Each silence moves on to the next address of the list.
+        let target = *addresses.get(self.failed_lookups % addresses.len().max(1))?;
+        let transport = transport(&self.trunk.config);
+        let local = local_towards(self.reachable, target);
+        let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
+        let suffix = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
+        let mut headers = vec![
+            (HeaderName::From, Bytes::from(format!("<{}>;tag={}", self.address_of_record, request.from_tag))),
+            (HeaderName::To, Bytes::from(format!("<{}>", self.address_of_record))),
+            (HeaderName::CallId, Bytes::from(request.call_id)),
+            (HeaderName::CSeq, Bytes::from(format!("{} REGISTER", request.cseq))),
+            (HeaderName::Contact, Bytes::from(format!("<{contact}>;expires={}", request.expires))),
+            (HeaderName::Expires, Bytes::from(request.expires.to_string())),
+            (HeaderName::Supported, Bytes::from_static(b"path")),
+        ];
+        for answer in request.authorization {
+            let name = match answer.challenger {
+                Challenger::Server => HeaderName::Authorization,
+                Challenger::Proxy => HeaderName::ProxyAuthorization,
+            };
+            headers.push((name, answer.value));
+        }
+        let request = OutsideRequest {
+            method: Method::Register,
+            uri: self.uri.clone(),
+            transport,
+            target: Target::Address(target),
+            connection: None,
+            local,
+            headers,
+        };
+        Some((request, contact))
+    }
+
+    fn publish(&self) {
+        let state = self.machine.state();
+        let now = Instant::now();
+        let detail = match (state.binding(), state.failure()) {
+            (_, Some(failure)) => failure.to_string(),
+            (Some(binding), None) => {
+                let left = binding.expires_at.saturating_duration_since(now).as_secs();
+                format!("for {left} s more")
+            }
+            (None, None) => String::new(),
+        };
+        self.trunk.set_status(Status { state: state.phase().as_str(), detail });
+    }
+}
+
+/// What the machine looks at in a response.
+fn read(response: &Response, cseq: u32, contact: &str) -> RegisterResponse {
+    let headers = response.headers();
+    let ours = headers.list(HeaderName::Contact).find_map(|value| {
+        let bound = NameAddr::parse(value)?;
+        let same = Uri::parse(contact.as_bytes()).is_ok_and(|ours| ours == bound.uri);
+        let expires = bound.param("expires")??;
+        same.then(|| std::str::from_utf8(expires).ok()?.parse().ok()).flatten()
+    });
+    let lines = |name| headers.get_all(name).map(Bytes::copy_from_slice).collect::<Vec<_>>();
+    let mut challenges = Vec::new();
+    for challenger in [Challenger::Server, Challenger::Proxy] {
+        let name = match challenger {
+            Challenger::Server => HeaderName::WwwAuthenticate,
+            Challenger::Proxy => HeaderName::ProxyAuthenticate,
+        };
+        challenges.extend(lines(name).into_iter().map(|value| (challenger, value)));
+    }
+    RegisterResponse {
+        cseq,
+        status: response.status().as_u16(),
+        granted: ours.or_else(|| headers.expires().ok().flatten()),
+        min_expires: headers.min_expires().ok().flatten(),
+        retry_after: headers.get(HeaderName::RetryAfter).and_then(leading_number),
+        service_route: lines(HeaderName::ServiceRoute),
+        path: lines(HeaderName::Path),
+        challenges,
+    }
+}
+
+fn leading_number(value: &[u8]) -> Option<u32> {
+    let digits: Vec<u8> = value.iter().copied().take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
+}
+
+/// The address that the peer sees us at, when the listener is a wildcard: the one that the route
+/// to it leaves from.
+fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
+    if !reachable.listen.ip().is_unspecified() {
+        return reachable.listen;
+    }
+    match crate::net::source_address_toward(peer) {
+        Ok(ip) => SocketAddr::new(ip, reachable.listen.port()),
+        Err(_) => reachable.listen,
+    }
+}

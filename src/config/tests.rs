@@ -1,0 +1,314 @@
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+const REGISTER: &str =
+    "[[trunk]]\nname = 'a'\nmode = 'register'\nregistrar = 'sip.example.com'\nusername = 'bob'\n";
+const OPEN: &str = "[[trunk]]\nname = 'b'\nmode = 'open'\nsources = ['192.0.2.0/24']\n";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "SET" => Some("secret".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<Loaded, ConfigError> {
+    Config::from_toml(text, Some(Path::new("f.toml")), &Overrides::default(), &environment)
+}
+
+fn good(text: &str) -> Loaded {
+    read(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn told(text: &str) -> Vec<String> {
+    match read(text) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+/// One mistake only, and it is told so.
+fn assert_told(text: &str, expected: &str) {
+    let lines = told(text);
+    assert_eq!(lines.len(), 1, "{text}\n{lines:#?}");
+    assert!(lines[0].contains(expected), "{text}\n  told: {}\nwanted: {expected}", lines[0]);
+}
+
+#[test]
+fn without_a_file_the_defaults_hold_and_the_demo_trunk_is_there() {
+    let Loaded { config, warnings } = Config::load(None, &Overrides::default(), &environment).unwrap();
+    assert!(warnings.is_empty());
+    assert_eq!(config.service.sip, "127.0.0.1:5060".parse().unwrap());
+    assert_eq!(config.service.http, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.service.drain, Duration::from_secs(60));
+    assert_eq!(config.service.rtp_ports.to_string(), "16384-32767");
+    let [demo] = &config.trunks[..] else { panic!("{config:?}") };
+    assert_eq!((demo.name.as_str(), &demo.mode, demo.refer), ("demo", &Mode::Open, ReferPolicy::Tel));
+    assert_eq!((demo.admission.max_calls, demo.admission.max_calls_per_second), (None, None));
+    let near = |address: &str| demo.admission.sources.closeness(address.parse::<IpAddr>().unwrap());
+    assert_eq!((near("127.9.9.9"), near("::1"), near("::ffff:127.0.0.1")), (Some(8), Some(128), Some(8)));
+    assert_eq!((near("192.0.2.1"), near("::2")), (None, None));
+}
+
+#[test]
+fn the_demo_trunk_goes_with_the_first_trunk_unless_it_is_wanted() {
+    let names = |text: &str| -> Vec<String> {
+        good(text).config.trunks.iter().map(|t| t.name.as_str().to_owned()).collect()
+    };
+    assert_eq!(names(OPEN), ["b"]);
+    assert_eq!(names(&format!("[service]\ndemo_trunk = true\n{OPEN}")), ["b", "demo"]);
+    assert!(names("[service]\ndemo_trunk = false\n").is_empty());
+    let own = OPEN.replace("'b'", "'demo'");
+    assert_eq!(names(&format!("[service]\ndemo_trunk = true\n{own}")), ["demo"]);
+}
+
+#[test]
+fn overrides_win_over_the_file_and_the_file_over_the_defaults() {
+    let overrides = Overrides {
+        sip: Some("127.0.0.1:6000".parse().unwrap()),
+        drain: Some(Duration::ZERO),
+        log_format: Some(LogFormat::Json),
+        ..Overrides::default()
+    };
+    let text = "[service]\nsip = '127.0.0.1:7000'\nhttp = '127.0.0.1:7001'\ndrain_seconds = 5\n";
+    let service = Config::from_toml(text, None, &overrides, &environment).unwrap().config.service;
+    assert_eq!((service.sip.port(), service.http.port()), (6000, 7001));
+    assert_eq!((service.drain, service.log_format), (Duration::ZERO, LogFormat::Json));
+}
+
+#[test]
+fn a_register_trunk_needs_little_and_takes_its_identity_from_it() {
+    let config = good(REGISTER).config;
+    let trunk = config.trunk(&crate::ids::TrunkName::new("a").unwrap()).unwrap();
+    let Mode::Register(registrar) = &trunk.mode else { panic!("{trunk:?}") };
+    assert_eq!((registrar.user.as_str(), registrar.expires), ("bob", 600));
+    assert_eq!(trunk.mode.next_hop(), Some(&registrar.address));
+    assert_eq!(
+        (trunk.identity.from_user.as_str(), trunk.identity.from_domain.as_deref()),
+        ("bob", Some("sip.example.com"))
+    );
+    assert_eq!(trunk.admission.sources, Sources::Resolved);
+    assert_eq!(trunk.credentials, None);
+}
+
+#[test]
+fn a_registrar_given_by_address_is_the_source_unless_sources_are_listed() {
+    let by_address = REGISTER.replace("sip.example.com", "192.0.2.5:5080");
+    let sources = |text: &str| good(text).config.trunks[0].admission.sources.clone();
+    assert_eq!(sources(&by_address).closeness("192.0.2.5".parse().unwrap()), Some(32));
+    let listed = format!("{by_address}sources = ['198.51.100.0/24']\n");
+    assert_eq!(sources(&listed).closeness("192.0.2.5".parse().unwrap()), None);
+    let proxied = format!("{by_address}outbound_proxy = 'proxy.example.com'\n");
+    assert_eq!(sources(&proxied), Sources::Resolved);
+}
+
+#[test]
+fn mistakes_are_told_with_place_and_remedy() {
+    for (text, expected) in [
+        (
+            "[service]\nsipp = '127.0.0.1:5060'\n",
+            "f.toml:2:1: [service], key `sipp`: unknown key; did you mean `sip`?",
+        ),
+        ("servce = 1\n", "f.toml:1:1: key `servce`: unknown key; did you mean `service`?"),
+        ("[service]\nqqqqq = 1\n", "what can stand here: sip, http, drain_seconds"),
+        (
+            "[service]\n  sip = 5060\n",
+            "f.toml:2:9: [service], key `sip`: holds a value of type integer; write an address with a port",
+        ),
+        ("[service]\nsip = 'localhost:5060'\n", "\"localhost:5060\" won't do; write an address with a port"),
+        ("[service]\ndrain_seconds = 90000\n", "write a number from 0 to 86400"),
+        ("[service]\ndrain_seconds = -1\n", "write a number from 0 to 86400"),
+        ("[service]\ndrain_seconds = '60'\n", "write a whole number without quotes"),
+        ("[service]\nlog_format = 'jsn'\n", "\"jsn\" is not a choice; did you mean `json`?"),
+        ("[service]\nlog_format = 'xml'\n", "\"xml\" is not a choice; what can stand here: text, json"),
+        ("[service]\nrtp_ports = '80-90'\n", "two ports from 1024 to 65535"),
+        ("[service]\nrtp_ports = '5000-6000'\n", "holds the port of `sip`"),
+        (
+            "[service]\nhttp = '127.0.0.1:5060'\n",
+            "f.toml:2:8: [service], key `http`: is the same address as `sip`",
+        ),
+        (
+            "[service]\nadvertised_address = '0.0.0.0'\n",
+            "f.toml:2:22: [service], key `advertised_address`: is a wildcard or multicast address; write the address that peers send to",
+        ),
+        ("service = 3\n", "key `service`: holds a value of type integer; write a table"),
+        ("[trunk]\nname = 'x'\n", "[[trunk]] with two brackets"),
+        ("[service]\nsip = \n", "f.toml:2:7: not valid TOML"),
+        ("[service]\nsip = '127.0.0.1:1'\nsip = '127.0.0.1:2'\n", "f.toml:3:1: not valid TOML"),
+    ] {
+        assert_told(text, expected);
+    }
+}
+
+#[test]
+fn mistakes_of_trunks_name_the_trunk() {
+    for (added, expected) in [
+        ("regsitrar = 'x'\n", "trunk \"a\", key `regsitrar`: unknown key; did you mean `registrar`?"),
+        ("transport = 'tls'\n", "f.toml:6:13: trunk \"a\", key `transport`: \"tls\" is not a choice"),
+        ("outbound_proxy = 'sip:proxy'\n", "without `sip:`"),
+        ("expires = 10\n", "write a number from 30 to 86400"),
+        ("codecs = []\n", "is empty"),
+        ("codecs = ['pcma', 'pcma']\n", "f.toml:6:19: trunk \"a\", key `codecs`: holds an entry twice"),
+        ("codecs = ['pcma', 'opus']\n", "f.toml:6:19: trunk \"a\", key `codecs`: \"opus\" is not a choice"),
+        ("codecs = 'pcma'\n", "a list in brackets"),
+        ("default_country = 'France'\n", "two letters of ISO 3166-1"),
+        ("sources = ['192.0.2.9/24']\n", "write \"192.0.2.0/24\" for the whole network"),
+        ("sources = ['192.0.2.0/40']\n", "such as \"192.0.2.7\" or \"192.0.2.0/24\""),
+        (
+            "peer = 'x'\n",
+            "f.toml:6:1: trunk \"a\", key `peer`: has no meaning here; it belongs to mode = \"peer\"",
+        ),
+        ("media_source = 'latch'\n", "key `media_prefixes`: is missing"),
+        ("media_prefixes = ['192.0.2.0/24']\n", "it belongs to media_source = \"latch\""),
+        ("realm = 'r'\n", "it goes with a password"),
+        ("min_se = 1801\n", "is longer than `session_expires`"),
+        ("session_expires = 89\n", "write a number from 90 to 86400"),
+        ("from_user = \"a\\r\\nb\"\n", "a text in quotes, on one line"),
+        ("from_domain = 'x.example:5060'\n", "a domain has no port here"),
+        ("max_calls = 0\n", "write a number from 1"),
+        ("password_env = 'UNSET'\n", "the environment variable UNSET is not set"),
+        ("password_env = 'EMPTY'\n", "the password is empty"),
+        ("password_file = '/no/such/file'\n", "can't read /no/such/file"),
+        ("password_env = 'SET'\npassword = 'x'\n", "only one of"),
+    ] {
+        assert_told(&format!("{REGISTER}{added}"), expected);
+    }
+}
+
+#[test]
+fn keys_without_default_are_asked_for_at_the_trunk_that_lacks_them() {
+    for (text, expected) in [
+        (REGISTER.replace("name = 'a'\n", ""), "f.toml:1:1: [[trunk]] number 1, key `name`: is missing"),
+        (
+            REGISTER.replace("registrar = 'sip.example.com'\n", ""),
+            "f.toml:1:1: trunk \"a\", key `registrar`: is missing",
+        ),
+        (REGISTER.replace("username = 'bob'\n", ""), "key `username`: is missing"),
+        (
+            OPEN.replace("mode = 'open'\n", ""),
+            "key `mode`: is missing; write mode = \"register\", \"peer\" or \"open\"",
+        ),
+        (OPEN.replace("sources = ['192.0.2.0/24']\n", ""), "key `sources`: is missing"),
+        (OPEN.replace("'open'", "'peer'"), "key `peer`: is missing"),
+        (format!("{OPEN}username = 'x'\n"), "an open trunk trusts its `sources`"),
+        (format!("{OPEN}outbound_proxy = 'x'\n"), "an open trunk makes no calls"),
+        (OPEN.replace("'b'", "'B!'"), "of a-z, 0-9, '_' and '-'"),
+        (
+            "[[trunk]]\nname = 'p'\nmode = 'peer'\npeer = 'x.example'\npassword_env = 'SET'\n".to_owned(),
+            "a password goes with a user name",
+        ),
+    ] {
+        assert_told(&text, expected);
+    }
+}
+
+#[test]
+fn two_trunks_of_one_name_are_told_with_both_lines() {
+    let text = format!("{OPEN}\n{OPEN}");
+    assert_told(&text, "f.toml:7:8: trunk \"b\", key `name`: \"b\" is also the name of the trunk in line 2");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = "\
+[service]
+sip = 'x'
+hptt = '127.0.0.1:80'
+[[trunk]]
+mode = 'registre'
+codecs = ['g729', 'pcma']
+[[trunk]]
+name = 'ok'
+mode = 'open'
+sources = ['nowhere']
+[other]
+";
+    let places: Vec<String> =
+        told(text).iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
+    let expected =
+        ["2:7", "3:1", "4:1", "5:8", "6:11", "10:12", "11:2"].map(|place| format!("f.toml:{place}"));
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn columns_count_characters() {
+    assert_told("service = { data = 'é', nope = 1 }\n", "f.toml:1:25:");
+}
+
+#[test]
+fn questionable_settings_are_warned_of() {
+    let warned = |text: &str| -> Vec<WarningKind> { good(text).warnings.iter().map(|w| w.kind).collect() };
+    assert_eq!(warned(&format!("{REGISTER}password = 'x'\n")), [WarningKind::InlinePassword]);
+    assert_eq!(warned(&OPEN.replace("192.0.2.0/24", "0.0.0.0/0")), [WarningKind::OpenToAll]);
+    assert_eq!(warned("[service]\nsip = '0.0.0.0:5060'\n"), [WarningKind::NoAdvertisedAddress]);
+    assert!(warned("[service]\nsip = '0.0.0.0:5060'\nadvertised_address = '203.0.113.7'\n").is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn password_files_are_read_beside_the_configuration_and_warned_of_when_open() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("offhook.toml");
+    let secret = directory.path().join("pw");
+    std::fs::write(&file, format!("{REGISTER}password_file = 'pw'\n")).unwrap();
+    let load = |content: &[u8], mode: u32| {
+        std::fs::write(&secret, content).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+        Config::load(Some(&file), &Overrides::default(), &environment)
+    };
+    let loaded = load(b"pass word \r\n", 0o640).unwrap();
+    assert!(loaded.warnings.is_empty());
+    let password = loaded.config.trunks[0].credentials.clone().unwrap().password;
+    assert_eq!(password, sip::ua::digest::Password::new("pass word "));
+    assert_eq!(load(b"x", 0o644).unwrap().warnings[0].kind, WarningKind::ReadablePassword);
+    assert!(load(b"\n", 0o600).unwrap_err().to_string().contains("the password is empty"));
+    assert!(load(&[b'x'; 5_000], 0o600).unwrap_err().to_string().contains("too large"));
+    assert!(load(b"\xff\xfe", 0o600).unwrap_err().to_string().contains("can't read"));
+}
+
+#[test]
+fn no_password_is_ever_printed() {
+    let loaded = good(&format!("{REGISTER}password = 'hush-hush'\n"));
+    assert!(!format!("{loaded:?}").contains("hush"));
+    let wrong = read(&format!("{REGISTER}password = 'hush-hush'\npassword_env = 'SET'\n")).unwrap_err();
+    assert!(!format!("{wrong} {wrong:?}").contains("hush"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error =
+        Config::load(Some(Path::new("/no/such.toml")), &Overrides::default(), &environment).unwrap_err();
+    assert!(error.to_string().starts_with("can't read the configuration file /no/such.toml: "));
+}
+
+#[test]
+fn mistakes_of_flags_have_no_place() {
+    let same = Some("127.0.0.1:9".parse().unwrap());
+    let overrides = Overrides { sip: same, http: same, ..Overrides::default() };
+    let error = Config::from_toml("", None, &overrides, &environment).unwrap_err();
+    assert!(
+        error.to_string().starts_with("configuration: [service], key `http`: is the same address as `sip`"),
+        "{error}"
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text: String) {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn any_values_are_read_or_refused(
+        lines in proptest::collection::vec("(sip|http|rtp_ports|name|mode|sources|codecs|expires|peer) = ([0-9]{1,20}|'[ -&(-~]{0,12}'|\\['[0-9./:]{0,9}'\\]|\\{\\})", 0..6),
+        trunk: bool,
+    ) {
+        let header = if trunk { "[[trunk]]" } else { "[service]" };
+        let _ = read(&format!("{header}\n{}\n", lines.join("\n")));
+    }
+}

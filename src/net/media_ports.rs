@@ -1,0 +1,120 @@
+//! The RTP pool as calls see it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use media::playout::PlayoutCommand;
+use media::session::{Agreement, Session, SessionConfig, SessionStats};
+use tokio::sync::mpsc;
+
+use super::rtp::{self, Attachment, MediaHandle, RtpEvent, RtpPool, RtpPort};
+use crate::call::actor::Mail;
+use crate::call::machine::RecordingEnd;
+use crate::call::ports::{MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
+use crate::call::record::MediaStats;
+
+impl MediaPorts for RtpPool {
+    fn open(&self) -> Result<Box<dyn MediaPort>, NoPort> {
+        match RtpPool::open(self, Instant::now()) {
+            Ok(port) => Ok(Box::new(Port { pool: self.clone(), port })),
+            Err(error) => {
+                tracing::warn!(%error, "no RTP port");
+                Err(NoPort)
+            }
+        }
+    }
+}
+
+struct Port {
+    pool: RtpPool,
+    port: RtpPort,
+}
+
+impl MediaPort for Port {
+    fn local(&self) -> SocketAddr {
+        self.port.local()
+    }
+
+    fn attach(
+        self: Box<Self>,
+        session: SessionConfig,
+        playout: mpsc::Receiver<PlayoutCommand>,
+        mailbox: mpsc::Sender<Mail>,
+    ) -> Box<dyn MediaStream> {
+        let session = Session::new(session, Instant::now());
+        let attachment = Attachment { session, playout, events: mailbox, audio: None };
+        let handle = self.pool.attach(self.port, attachment);
+        if let Err(error) = &handle {
+            tracing::error!(%error, "a call has no media");
+        }
+        Box::new(Stream(handle.ok()))
+    }
+}
+
+/// Empty when the worker didn't take the call: the media time-out then ends it.
+struct Stream(Option<MediaHandle>);
+
+impl Stream {
+    fn with(&self, action: impl FnOnce(&MediaHandle) -> Result<(), rtp::ControlError>) {
+        if let Some(handle) = &self.0
+            && let Err(error) = action(handle)
+        {
+            tracing::warn!(%error, "the media path doesn't follow");
+        }
+    }
+}
+
+impl MediaStream for Stream {
+    fn update(&self, agreement: Agreement) {
+        self.with(|handle| handle.update(agreement));
+    }
+
+    fn start_recording(&self, recording: RecordingSpec) {
+        self.with(|handle| {
+            handle.record(rtp::RecordingSpec {
+                path: recording.path,
+                limit: recording.max,
+                silence: Some(recording.silence),
+            })
+        });
+    }
+
+    fn stop_recording(&self) {
+        self.with(MediaHandle::stop_recording);
+    }
+}
+
+impl From<RtpEvent> for Mail {
+    fn from(event: RtpEvent) -> Self {
+        match event {
+            RtpEvent::Media(event) => Self::Media(event),
+            RtpEvent::Ended(stats) => Self::MediaEnded(Some(Box::new(measured(&stats)))),
+            RtpEvent::RecordingStopped(stopped) => Self::RecordingEnded(match stopped.written {
+                Ok(duration) => RecordingEnd::Kept { file: relative(&stopped.path), duration },
+                Err(error) => {
+                    tracing::error!(%error, "a message was lost");
+                    RecordingEnd::Failed
+                }
+            }),
+        }
+    }
+}
+
+/// The last two parts of the path: the directory of its kind, and the file.
+fn relative(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
+fn measured(stats: &SessionStats) -> MediaStats {
+    MediaStats {
+        codec: None,
+        packets_received: stats.received,
+        packets_lost: stats.lost,
+        packets_discarded: stats.buffer.late + stats.buffer.duplicate + stats.injected + stats.unproven,
+        packets_sent: stats.sent,
+        jitter_ms: f64::from(stats.jitter_ms),
+        mos: None,
+    }
+}

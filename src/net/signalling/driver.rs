@@ -1,0 +1,329 @@
+//! The task itself.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip::dialog::DialogId;
+use sip::endpoint::flow::{Flow, Target, Transport};
+use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
+use sip::message::{HeaderName, Response};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::handle::COMMANDS;
+use super::{Command, SignallingHandle, Snapshot};
+use crate::call::actor::Signal;
+use crate::call::ports::{CallSink, IncomingInvite};
+use crate::net::dns::Resolver;
+use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
+use crate::net::udp::UdpTransport;
+
+/// Commands taken in one turn, so that datagrams get theirs.
+const COMMANDS_PER_TURN: usize = 128;
+/// Messages from streams that wait for the task.
+const STREAM_EVENTS: usize = 1_024;
+
+/// Where to listen and how to behave.
+#[derive(Debug, Clone)]
+pub struct SignallingConfig {
+    /// Address and port for UDP and TCP.
+    pub listen: SocketAddr,
+    /// The endpoint's settings.
+    pub endpoint: Config,
+    /// Bounds of TCP connections.
+    pub tcp: TcpLimits,
+}
+
+/// The endpoint with its sockets, bound but not yet running.
+pub struct Signalling {
+    endpoint: Endpoint,
+    udp: UdpTransport<Option<Ticket>>,
+    tcp: TcpTransport<Option<Ticket>>,
+    stream_events: mpsc::Receiver<NetEvent<Option<Ticket>>>,
+    commands: mpsc::Receiver<Command>,
+    handle: SignallingHandle,
+    waiting: HashMap<ClientId, oneshot::Sender<Option<Response>>>,
+    resolver: Arc<Resolver>,
+}
+
+/// Resolves once the flag is up, or whoever could raise it is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl Signalling {
+    /// Binds both transports. With port 0 the kernel chooses one for UDP and TCP takes the same.
+    ///
+    /// # Errors
+    /// What the kernel says, `AddrInUse` above all.
+    pub fn bind(config: SignallingConfig, resolver: Arc<Resolver>, seed: [u8; 32]) -> io::Result<Self> {
+        let (events, stream_events) = mpsc::channel(STREAM_EVENTS);
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let udp = UdpTransport::bind(config.listen)?;
+        let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
+        Ok(Self {
+            endpoint: Endpoint::new(config.endpoint, seed),
+            udp,
+            tcp,
+            stream_events,
+            commands,
+            handle: SignallingHandle::new(sender),
+            waiting: HashMap::new(),
+            resolver,
+        })
+    }
+
+    /// The address that both transports listen on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.udp.local_addr()
+    }
+
+    /// For everybody who has something to ask.
+    #[must_use]
+    pub fn handle(&self) -> SignallingHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until `stop` turns true.
+    pub async fn run(mut self, mut sink: impl CallSink, mut stop: watch::Receiver<bool>) {
+        let sleep = tokio::time::sleep(std::time::Duration::ZERO);
+        tokio::pin!(sleep);
+        loop {
+            let due = self.endpoint.poll_timeout();
+            if let Some(due) = due
+                && sleep.deadline() != due.into()
+            {
+                sleep.as_mut().reset(due.into());
+            }
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                ready = self.udp.ready() => if let Err(error) = ready {
+                    tracing::error!(%error, "the UDP socket is gone");
+                    break;
+                },
+                Some(command) = self.commands.recv() => self.take_commands(command, &mut sink),
+                Some(event) = self.stream_events.recv() => self.take_stream_event(event),
+                () = &mut sleep, if due.is_some() => {}
+            }
+            let now = Instant::now();
+            self.receive(now, &mut sink);
+            if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
+                self.endpoint.handle(Input::Timeout, now);
+            }
+            self.work_off(&mut sink);
+        }
+        self.tcp.shutdown(std::time::Duration::from_millis(500)).await;
+    }
+
+    fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
+        let Self { udp, endpoint, .. } = self;
+        let received = udp.receive(|datagram| {
+            let flow = Flow {
+                transport: Transport::Udp,
+                peer: datagram.source,
+                local: datagram.local,
+                connection: None,
+            };
+            endpoint.handle(Input::Received { flow, bytes: datagram.bytes }, now);
+        });
+        if let Err(error) = received {
+            tracing::debug!(%error, "a datagram could not be received");
+        }
+        let _ = sink;
+    }
+
+    fn take_stream_event(&mut self, event: NetEvent<Option<Ticket>>) {
+        let now = Instant::now();
+        match event {
+            NetEvent::Message { mut flow, bytes } => {
+                // Where we can be reached is the port that we listen on, not the one that a
+                // connection of ours happens to leave from.
+                flow.local.set_port(self.tcp.local_addr().port());
+                self.endpoint.handle(Input::Received { flow, bytes }, now);
+            }
+            NetEvent::Closed { undelivered, .. } => {
+                for ticket in undelivered.into_iter().flatten() {
+                    self.endpoint.handle(Input::Undeliverable(ticket), now);
+                }
+            }
+        }
+    }
+
+    fn take_commands(&mut self, first: Command, sink: &mut impl CallSink) {
+        let now = Instant::now();
+        self.take_command(first, now, sink);
+        for _ in 1..COMMANDS_PER_TURN {
+            let Ok(command) = self.commands.try_recv() else { return };
+            self.take_command(command, now, sink);
+        }
+    }
+
+    fn take_command(&mut self, command: Command, now: Instant, sink: &mut impl CallSink) {
+        let endpoint = &mut self.endpoint;
+        match command {
+            // Too late for each of these means that the INVITE was cancelled meanwhile, which
+            // the call has been told.
+            Command::Ring(dialog) => {
+                let _ = endpoint.ring(dialog, sip::message::StatusCode::RINGING, now);
+            }
+            Command::Accept(dialog, sdp) => {
+                let signal = match endpoint.accept(dialog, sdp, now) {
+                    Ok(()) => Signal::Answered,
+                    Err(_) => Signal::AnswerFailed,
+                };
+                // What was sent goes out first: the answer, then the audio.
+                self.work_off(sink);
+                sink.signal(dialog, signal);
+            }
+            Command::Reject(dialog, status, retry_after) => {
+                let headers: Vec<(HeaderName, String)> = retry_after
+                    .map(|after| (HeaderName::RetryAfter, after.as_secs().max(1).to_string()))
+                    .into_iter()
+                    .collect();
+                let _ = endpoint.reject(dialog, status, &headers, now);
+            }
+            Command::AnswerOffer(dialog, answer) => {
+                let _ = endpoint.answer_offer(dialog, answer, now);
+            }
+            Command::Refer(dialog, target) => {
+                if let Err(error) = endpoint.refer(dialog, &target, now) {
+                    tracing::warn!(%error, "a REFER can't be sent");
+                    sink.signal(dialog, Signal::ReferUnsent);
+                }
+            }
+            Command::Bye(dialog, reason) => endpoint.bye(dialog, reason, now),
+            Command::Forget(dialog) => {
+                endpoint.forget(dialog);
+                sink.forgotten(dialog);
+            }
+            Command::Request(request, answer) => {
+                let client = endpoint.request(*request, now);
+                self.waiting.insert(client, answer);
+            }
+            Command::Admit(admission) => endpoint.set_admission(admission),
+            Command::Resolved(transmit, address) => self.send(transmit, address),
+            Command::Unresolved(ticket) => {
+                if let Some(ticket) = ticket {
+                    endpoint.handle(Input::Undeliverable(ticket), now);
+                }
+            }
+            // The asker may have gone.
+            Command::Count(answer) => drop(answer.send(self.snapshot())),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            endpoint: self.endpoint.counters(),
+            udp: self.udp.counters(),
+            tcp: self.tcp.counters(),
+            dialogs: self.endpoint.dialog_count(),
+            transactions: self.endpoint.transaction_count(),
+        }
+    }
+
+    /// Sends and tells what the endpoint has to send and tell.
+    fn work_off(&mut self, sink: &mut impl CallSink) {
+        loop {
+            while let Some(output) = self.endpoint.poll_output() {
+                match output {
+                    Output::Transmit(transmit) => self.transmit(transmit),
+                    Output::Event(event) => self.tell(event, sink),
+                }
+            }
+            let mut failed = Vec::new();
+            self.udp.flush(|ticket, error| {
+                tracing::debug!(%error, "a datagram could not be sent");
+                failed.extend(ticket);
+            });
+            if failed.is_empty() {
+                return;
+            }
+            let now = Instant::now();
+            for ticket in failed {
+                self.endpoint.handle(Input::Undeliverable(ticket), now);
+            }
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        match &transmit.target {
+            Target::Address(address) => {
+                let address = *address;
+                self.send(transmit, address);
+            }
+            Target::Name { host, port } => {
+                let (handle, resolver) = (self.handle.clone(), Arc::clone(&self.resolver));
+                let (host, port) = (host.clone(), *port);
+                tokio::spawn(async move {
+                    let command = match resolver.resolve(&host, port, transmit.transport).await {
+                        Ok(addresses) => match addresses.first() {
+                            Some(address) => Command::Resolved(transmit, *address),
+                            None => Command::Unresolved(transmit.ticket),
+                        },
+                        Err(error) => {
+                            tracing::info!(%error, "a name can't be looked up");
+                            Command::Unresolved(transmit.ticket)
+                        }
+                    };
+                    handle.send(command);
+                });
+            }
+        }
+    }
+
+    fn send(&mut self, transmit: Transmit, address: SocketAddr) {
+        match transmit.transport {
+            Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
+            Transport::Tcp => {
+                let sent = self.tcp.send(transmit.connection, address, transmit.bytes, transmit.ticket);
+                if let Err(error) = sent {
+                    tracing::info!(%error, "a message can't be sent over TCP");
+                    let (SendError::QueueFull(ticket) | SendError::TooManyConnections(ticket)) = error;
+                    if let Some(ticket) = ticket {
+                        self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
+        let (dialog, signal): (DialogId, Signal) = match event {
+            Event::Invite { dialog, request, offer, flow } => {
+                sink.invite(IncomingInvite { dialog, request, offer, flow });
+                return;
+            }
+            Event::Cancelled { dialog } => (dialog, Signal::Cancelled),
+            Event::Confirmed { dialog, answer } => (dialog, Signal::Confirmed(answer)),
+            Event::Unconfirmed { dialog } => (dialog, Signal::Unconfirmed),
+            Event::Offer { dialog, method, offer } => (dialog, Signal::Offer(method, offer)),
+            Event::Bye { dialog, .. } => (dialog, Signal::Bye),
+            Event::Closed { dialog } => (dialog, Signal::Closed),
+            Event::Refer { dialog, progress } => (dialog, Signal::Refer(progress)),
+            Event::Info { dialog, content_type, body } => (dialog, Signal::Info { content_type, body }),
+            Event::Response { client, response } => {
+                if !response.status().is_provisional()
+                    && let Some(answer) = self.waiting.remove(&client)
+                {
+                    // The asker may have gone.
+                    drop(answer.send(Some(response)));
+                }
+                return;
+            }
+            Event::NoResponse { client } => {
+                if let Some(answer) = self.waiting.remove(&client) {
+                    drop(answer.send(None));
+                }
+                return;
+            }
+            // Calls of ours come with a later version; none is made yet.
+            Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
+        };
+        sink.signal(dialog, signal);
+    }
+}

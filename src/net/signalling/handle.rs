@@ -1,0 +1,90 @@
+//! Reaching the endpoint's task.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::dialog::DialogId;
+use sip::endpoint::{Admission, OutsideRequest};
+use sip::message::{Response, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Command, Snapshot};
+use crate::call::ports::Signalling;
+
+/// How many commands wait at most. A call has a handful under way, so that this is more than
+/// every call that fits on the machine can ask for at once.
+pub(super) const COMMANDS: usize = 65_536;
+
+/// Sends commands to the endpoint's task.
+#[derive(Debug, Clone)]
+pub struct SignallingHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl SignallingHandle {
+    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Sends a request outside any dialog and waits for its final response; `None` when nobody
+    /// answers.
+    pub async fn request(&self, request: OutsideRequest) -> Option<Response> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Request(Box::new(request), answer));
+        answered.await.ok().flatten()
+    }
+
+    /// Opens or closes the door for new calls.
+    pub fn admit(&self, admission: Admission) {
+        self.send(Command::Admit(admission));
+    }
+
+    /// What was counted; `None` once the task has ended.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Count(answer));
+        answered.await.ok()
+    }
+
+    pub(super) fn send(&self, command: Command) {
+        match self.commands.try_send(command) {
+            Ok(()) => {}
+            // Every command has a timer behind it, in the call or in the transaction, that ends
+            // what it would have moved on.
+            Err(mpsc::error::TrySendError::Full(command)) => {
+                tracing::error!(?command, "the SIP task takes no more commands; this one is lost");
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+}
+
+impl Signalling for SignallingHandle {
+    fn ring(&self, dialog: DialogId) {
+        self.send(Command::Ring(dialog));
+    }
+
+    fn accept(&self, dialog: DialogId, sdp: Bytes) {
+        self.send(Command::Accept(dialog, sdp));
+    }
+
+    fn reject(&self, dialog: DialogId, status: StatusCode, retry_after: Option<Duration>) {
+        self.send(Command::Reject(dialog, status, retry_after));
+    }
+
+    fn answer_offer(&self, dialog: DialogId, answer: Result<Option<Bytes>, StatusCode>) {
+        self.send(Command::AnswerOffer(dialog, answer));
+    }
+
+    fn refer(&self, dialog: DialogId, target: String) {
+        self.send(Command::Refer(dialog, target));
+    }
+
+    fn bye(&self, dialog: DialogId, reason: &'static str) {
+        self.send(Command::Bye(dialog, reason));
+    }
+
+    fn forget(&self, dialog: DialogId) {
+        self.send(Command::Forget(dialog));
+    }
+}
