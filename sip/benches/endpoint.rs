@@ -2,6 +2,7 @@
 //! has had a thousand calls a second for the last half minute.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -129,7 +130,11 @@ fn whole_call(c: &mut Criterion) {
     let requests = {
         // What writing the requests of a call takes is not the endpoint's.
         let tag = ";tag=0123456789abcdef";
-        black_box((line.request("INVITE", "", 1, OFFER), line.request("ACK", tag, 1, ""), line.request("BYE", tag, 2, "")));
+        black_box((
+            line.request("INVITE", "", 1, OFFER),
+            line.request("ACK", tag, 1, ""),
+            line.request("BYE", tag, 2, ""),
+        ));
         (ALLOCATIONS.load(Ordering::Relaxed) - count, ALLOCATED.load(Ordering::Relaxed) - bytes)
     };
     let (count, bytes) = (ALLOCATIONS.load(Ordering::Relaxed), ALLOCATED.load(Ordering::Relaxed));

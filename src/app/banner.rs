@@ -43,9 +43,8 @@ async fn numbers(directory: &dyn DirectoryStore) -> Result<Vec<(String, String)>
         let Ok(mapping) = NumberMapping::from_json(row.number.json.as_bytes()) else { continue };
         let document = directory.load_tenant(&row.tenant_id).await?;
         let tenant = document.and_then(|document| Tenant::from_json(document.json.as_bytes()).ok());
-        let name = tenant.map_or_else(String::new, |tenant| {
-            format!("{} ({})", tenant.display_name, mapping.language())
-        });
+        let name = tenant
+            .map_or_else(String::new, |tenant| format!("{} ({})", tenant.display_name, mapping.language()));
         lines.push((mapping.phone_number.as_str().to_owned(), name));
     }
     Ok(lines)

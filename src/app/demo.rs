@@ -20,7 +20,9 @@ const FILES: [&str; 3] = [
 pub fn tenants() -> Result<Vec<TenantFile>, StartError> {
     FILES
         .iter()
-        .map(|file| TenantFile::from_json(file.as_bytes()).map_err(|errors| StartError::Demo(errors.to_string())))
+        .map(|file| {
+            TenantFile::from_json(file.as_bytes()).map_err(|errors| StartError::Demo(errors.to_string()))
+        })
         .collect()
 }
 

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::stop::stopped;
 use crate::ids::{E164, TenantId};
 use crate::routing::{Directory, DirectorySource, SourceError};
-use crate::store::{Store, StoreError};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 use crate::tenant::{NumberMapping, Tenant};
 
 /// How often the store is asked whether something changed: new calls see a change within a
@@ -28,7 +28,10 @@ impl StoredDirectory {
 }
 
 impl DirectorySource for StoredDirectory {
-    fn find_number<'a>(&'a self, number: &'a E164) -> BoxFuture<'a, Result<Option<NumberMapping>, SourceError>> {
+    fn find_number<'a>(
+        &'a self,
+        number: &'a E164,
+    ) -> BoxFuture<'a, Result<Option<NumberMapping>, SourceError>> {
         async move {
             let row = self.0.directory().find_number(number).await.map_err(unavailable)?;
             row.map(|row| NumberMapping::from_json(row.number.json.as_bytes()).map_err(SourceError::Document))
@@ -37,7 +40,10 @@ impl DirectorySource for StoredDirectory {
         .boxed()
     }
 
-    fn load_tenant<'a>(&'a self, id: &'a TenantId) -> BoxFuture<'a, Result<Option<Arc<Tenant>>, SourceError>> {
+    fn load_tenant<'a>(
+        &'a self,
+        id: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Option<Arc<Tenant>>, SourceError>> {
         async move {
             let document = self.0.directory().load_tenant(id).await.map_err(unavailable)?;
             document

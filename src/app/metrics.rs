@@ -34,16 +34,36 @@ pub(super) async fn render(sources: Sources) -> String {
     page.counter("offhook_sip_received_total", "SIP messages received.", sip.received);
     page.counter("offhook_sip_sent_total", "SIP messages sent, repetitions included.", sip.sent);
     page.counter("offhook_sip_invites_total", "INVITEs that began a call.", sip.invites);
-    page.counter("offhook_sip_unreadable_total", "Messages dropped because they can't be read.", sip.unreadable);
-    page.counter("offhook_sip_malformed_total", "Requests answered with an error for their form.", sip.malformed);
+    page.counter(
+        "offhook_sip_unreadable_total",
+        "Messages dropped because they can't be read.",
+        sip.unreadable,
+    );
+    page.counter(
+        "offhook_sip_malformed_total",
+        "Requests answered with an error for their form.",
+        sip.malformed,
+    );
     page.counter("offhook_sip_retransmissions_total", "Repeated requests received.", sip.retransmissions);
-    page.counter("offhook_sip_stray_requests_total", "Requests for dialogs that don't exist.", sip.stray_requests);
+    page.counter(
+        "offhook_sip_stray_requests_total",
+        "Requests for dialogs that don't exist.",
+        sip.stray_requests,
+    );
     page.counter("offhook_sip_stray_responses_total", "Responses to nothing of ours.", sip.stray_responses);
     page.counter("offhook_sip_shed_total", "Requests turned away for load or shutdown.", sip.shed);
-    page.counter("offhook_sip_udp_lost_total", "Datagrams the kernel dropped for lack of room.", udp.dropped_by_kernel);
+    page.counter(
+        "offhook_sip_udp_lost_total",
+        "Datagrams the kernel dropped for lack of room.",
+        udp.dropped_by_kernel,
+    );
     page.counter("offhook_sip_tcp_cut_total", "TCP streams that ended within a message.", tcp.cut);
     page.counter("offhook_sip_tcp_unframed_total", "TCP streams that were no SIP.", tcp.unframed);
-    page.counter("offhook_sip_tcp_timed_out_total", "TCP connections closed for their silence.", tcp.timed_out);
+    page.counter(
+        "offhook_sip_tcp_timed_out_total",
+        "TCP connections closed for their silence.",
+        tcp.timed_out,
+    );
     let refusals = [
         ("unlisted_source", &refused.unlisted),
         ("unknown_number", &refused.unknown_number),
@@ -51,14 +71,25 @@ pub(super) async fn render(sources: Sources) -> String {
     ];
     page.head("offhook_calls_refused_total", "Calls refused before they had a record.", "counter");
     for (reason, count) in refusals {
-        page.sample(&format!("offhook_calls_refused_total{{reason=\"{reason}\"}}"), count.load(Ordering::Relaxed));
+        page.sample(
+            &format!("offhook_calls_refused_total{{reason=\"{reason}\"}}"),
+            count.load(Ordering::Relaxed),
+        );
     }
     page.gauge("offhook_rtp_streams", "RTP streams that flow.", rtp.calls);
     page.counter("offhook_rtp_received_total", "RTP packets received.", rtp.received);
     page.counter("offhook_rtp_sent_total", "RTP packets sent.", rtp.sent);
-    page.counter("offhook_rtp_late_ticks_total", "Packet times that were late by a packet or more.", rtp.late);
+    page.counter(
+        "offhook_rtp_late_ticks_total",
+        "Packet times that were late by a packet or more.",
+        rtp.late,
+    );
     page.counter("offhook_records_carried_total", "Call records put into the store.", records.carried);
-    page.counter("offhook_calls_interrupted_total", "Calls closed at start because a process had died.", records.interrupted);
+    page.counter(
+        "offhook_calls_interrupted_total",
+        "Calls closed at start because a process had died.",
+        records.interrupted,
+    );
     page.0
 }
 

@@ -34,10 +34,10 @@ use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
 use crate::net::tcp::TcpLimits;
 use crate::routing::{Admission, Directory, DirectoryOptions};
+use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
-use crate::store::StoreError;
 use crate::trunk::Trunks;
 
 pub use self::demo::tenants as demo_tenants;
@@ -69,13 +69,8 @@ pub enum StartError {
         error: io::Error,
     },
     /// The journal can't be opened.
-    #[error("the journal in {path} can't be opened: {error}")]
-    Journal {
-        /// Its directory.
-        path: PathBuf,
-        /// Why.
-        error: JournalError,
-    },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,20 +125,17 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
 
+    // Then the journal: its lock tells a second process of the same directory at once.
+    let (journal, tail) = Journal::open(JournalOptions::new(service.data.join("journal")))?;
     let store = SqliteStore::open(&service.data.join(DATABASE)).await?;
-    let journal_path = service.data.join("journal");
-    let (journal, tail) = Journal::open(JournalOptions::new(&journal_path))
-        .map_err(|error| StartError::Journal { path: journal_path, error })?;
     let carrier = Arc::new(Carrier::spawn(Arc::new(store.clone()), tail, CarrierOptions::default()));
     demo::load(&store).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (trunks_stop, trunks_stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let directory = Arc::new(Directory::new(
-        Arc::new(StoredDirectory::new(store.clone())),
-        DirectoryOptions::default(),
-    ));
+    let directory =
+        Arc::new(Directory::new(Arc::new(StoredDirectory::new(store.clone())), DirectoryOptions::default()));
     tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
 
     let pool = start_media(&config, local)?;
@@ -180,8 +172,11 @@ async fn start(config: Config) -> Result<Running, StartError> {
     }
     let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
-    // Calls that an earlier process left open are closed before new ones are taken.
-    carrier.recovered().await;
+    // Calls that an earlier process left open are closed before new ones are taken, unless the
+    // database doesn't let us: what happens meanwhile waits in the journal.
+    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
+        tracing::warn!("the database is slow; calls of an earlier run are closed later");
+    }
     http.set(Readiness::Ready);
     Ok(Running {
         config,
@@ -233,7 +228,9 @@ fn listen_error(what: &'static str, flag: &str, address: SocketAddr, error: io::
             "another program has that port; stop it, or choose another with {flag} {}",
             SocketAddr::new(address.ip(), address.port().wrapping_add(1).max(1024))
         ),
-        io::ErrorKind::AddrNotAvailable => format!("this machine has no such address; choose one that it has with {flag}"),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; choose one that it has with {flag}")
+        }
         _ => format!("choose another address with {flag}"),
     };
     StartError::Listen { what, address, error, advice }
@@ -266,10 +263,7 @@ fn http_state(
         carrier: Arc::clone(carrier),
     };
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
-    http::State::new(
-        move || metrics::render(sources.clone()),
-        move || stop::trouble(&journal, &carrier),
-    )
+    http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }
 
 async fn serve_http(listener: TcpListener, state: Arc<http::State>, stop: watch::Receiver<bool>) {
@@ -278,5 +272,7 @@ async fn serve_http(listener: TcpListener, state: Arc<http::State>, stop: watch:
     }
 }
 
+/// How long calls wait for the records of an earlier process to be put in order.
+const RECOVERY: Duration = Duration::from_secs(2);
 /// How long the journal and the store may hold up the end of the process.
 const CLOSING: Duration = Duration::from_secs(10);

@@ -71,7 +71,10 @@ async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<Socke
     let transport = transport(trunk);
     match hop.address() {
         Some(ip) => Ok(vec![SocketAddr::new(ip, hop.port.unwrap_or(5060))]),
-        None => resolver.resolve(&hop.host.to_string(), hop.port, transport).await.map_err(|error| error.to_string()),
+        None => resolver
+            .resolve(&hop.host.to_string(), hop.port, transport)
+            .await
+            .map_err(|error| error.to_string()),
     }
 }
 
@@ -94,6 +97,8 @@ struct Task {
     /// What `From` and `To` name.
     address_of_record: String,
     failed_lookups: usize,
+    /// Why the last attempt failed, until one succeeds.
+    last_failure: Option<String>,
 }
 
 impl Task {
@@ -125,6 +130,7 @@ impl Task {
             uri,
             address_of_record,
             failed_lookups: 0,
+            last_failure: None,
         }
     }
 
@@ -237,18 +243,22 @@ impl Task {
         Some((request, contact))
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let state = self.machine.state();
-        let now = Instant::now();
-        let detail = match (state.binding(), state.failure()) {
-            (_, Some(failure)) => failure.to_string(),
-            (Some(binding), None) => {
-                let left = binding.expires_at.saturating_duration_since(now).as_secs();
-                format!("for {left} s more")
-            }
-            (None, None) => String::new(),
-        };
-        self.trunk.set_status(Status { state: state.phase().as_str(), detail });
+        let phase = state.phase();
+        match state.failure() {
+            Some(failure) => self.last_failure = Some(failure.to_string()),
+            None if phase == registration::Phase::Registered => self.last_failure = None,
+            None => {}
+        }
+        // A moment rather than a span: this is read long after it is written.
+        let until = state.binding().map(|binding| {
+            let left = binding.expires_at.saturating_duration_since(Instant::now());
+            (chrono::Utc::now() + left).format("until %H:%M:%S UTC").to_string()
+        });
+        // While another attempt is out, the reason is that of the one before.
+        let detail = self.last_failure.iter().cloned().chain(until).collect::<Vec<_>>().join("; ");
+        self.trunk.set_status(Status { state: phase.as_str(), detail });
     }
 }
 

@@ -1,6 +1,5 @@
 //! Stopping in order: no new calls, running ones to their end, records complete.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sip::endpoint::Admission;
@@ -79,7 +78,10 @@ impl Running {
         if at_once {
             self.registry.stop_all(Stop::Now);
             if timeout(AT_ONCE, self.registry.wait_until_empty()).await.is_err() {
-                tracing::error!(calls = self.registry.count(), "calls didn't end in time; their records are closed at the next start");
+                tracing::error!(
+                    calls = self.registry.count(),
+                    "calls didn't end in time; their records are closed at the next start"
+                );
             }
         }
         let unregister = async { while self.trunk_tasks.join_next().await.is_some() {} };
@@ -99,9 +101,7 @@ impl Running {
             tracing::error!("the journal could not be closed in time");
         }
         drop(self.http);
-        if let Some(carrier) = Arc::into_inner(self.carrier) {
-            carrier.stop(CLOSING).await;
-        }
+        self.carrier.stop(CLOSING).await;
         if timeout(CLOSING, self.store.close()).await.is_err() {
             tracing::warn!("the database could not be closed in time");
         }

@@ -84,7 +84,9 @@ impl Inbound {
                 tracing::info!(call = %handle.call, dialed, "nobody's number");
                 self.turn_away(&offered.invite, StatusCode::NOT_FOUND, None, &self.refused.unknown_number);
             }
-            Resolution::Disabled(tenant) => self.refuse_disabled(offered, &tenant, &numbers, handle, mailbox).await,
+            Resolution::Disabled(tenant) => {
+                self.refuse_disabled(offered, &tenant, &numbers, handle, mailbox).await
+            }
             Resolution::StoreUnavailable(error) => {
                 tracing::error!(call = %handle.call, %error, "a call is refused: its tenant can't be looked up");
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -121,11 +123,8 @@ impl Inbound {
         };
         let mut record = self.record(&offered, &tenant.tenant_id, &handle);
         record.to.number = numbers.first().cloned();
-        let refusal = Input::Refused {
-            status: 480,
-            retry_after: None,
-            reason: EndReason::RejectedTenantDisabled,
-        };
+        let refusal =
+            Input::Refused { status: 480, retry_after: None, reason: EndReason::RejectedTenantDisabled };
         let locale = tenant.locale.clone().unwrap_or_else(|| tenant.voice.language().to_owned());
         let spec = spec(record, tenant, locale, ReferPolicy::TrunkForbids, false);
         self.run(&offered, spec, Media::none(), refusal, Box::new(()), handle, mailbox).await;
@@ -195,7 +194,11 @@ impl Inbound {
         caller: Option<&E164>,
     ) -> Result<crate::routing::Permit, Input> {
         if caller.is_some_and(|caller| tenant.limits.blocked_callers.contains(caller)) {
-            return Err(Input::Refused { status: 603, retry_after: None, reason: EndReason::RejectedBlocked });
+            return Err(Input::Refused {
+                status: 603,
+                retry_after: None,
+                reason: EndReason::RejectedBlocked,
+            });
         }
         let trunk = &offered.trunk.config;
         let trunk_limit = trunk.admission.max_calls.map(std::num::NonZeroU32::get);
@@ -226,10 +229,12 @@ impl Inbound {
         // The first of the offer's codecs that the trunk has, as RFC 3264 §6.1 suggests.
         local.order = CodecOrder::Offer;
         let source = source_policy(&policy.source);
-        Media::negotiate(port, local, source, flow.peer.ip(), offered.invite.offer.as_ref()).map_err(|error| {
-            tracing::info!(%error, "an offer can't be answered");
-            Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
-        })
+        Media::negotiate(port, local, source, flow.peer.ip(), offered.invite.offer.as_ref()).map_err(
+            |error| {
+                tracing::info!(%error, "an offer can't be answered");
+                Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
+            },
+        )
     }
 
     fn record(&self, offered: &Offered, tenant: &TenantId, handle: &CallHandle) -> CallRecord {
@@ -365,7 +370,10 @@ fn dialed_numbers(request: &Request, trunk: &config::Trunk) -> Vec<E164> {
     let list = |name| headers.list(name).take(16).map(text).collect::<Vec<String>>();
     let uri = text(request.uri().as_bytes());
     let to = headers.get(HeaderName::To).map(text).unwrap_or_default();
-    let called = headers.iter().find(|field| field.raw_name().eq_ignore_ascii_case(b"P-Called-Party-ID")).map(|field| text(field.value()));
+    let called = headers
+        .iter()
+        .find(|field| field.raw_name().eq_ignore_ascii_case(b"P-Called-Party-ID"))
+        .map(|field| text(field.value()));
     let diversion = list(HeaderName::Diversion);
     let history = list(HeaderName::HistoryInfo);
     let diversion: Vec<&str> = diversion.iter().map(String::as_str).collect();
@@ -377,14 +385,21 @@ fn dialed_numbers(request: &Request, trunk: &config::Trunk) -> Vec<E164> {
         diversion: &diversion,
         history_info: &history,
     };
-    let order: Vec<DialedFrom> = trunk.numbers.dialed_number_from.iter().map(|from| match from {
-        DialedNumberSource::RequestUri => DialedFrom::RequestUri,
-        DialedNumberSource::To => DialedFrom::To,
-        DialedNumberSource::PCalledPartyId => DialedFrom::PCalledPartyId,
-        DialedNumberSource::Diversion => DialedFrom::Diversion,
-    }).collect();
+    let order: Vec<DialedFrom> = trunk
+        .numbers
+        .dialed_number_from
+        .iter()
+        .map(|from| match from {
+            DialedNumberSource::RequestUri => DialedFrom::RequestUri,
+            DialedNumberSource::To => DialedFrom::To,
+            DialedNumberSource::PCalledPartyId => DialedFrom::PCalledPartyId,
+            DialedNumberSource::Diversion => DialedFrom::Diversion,
+        })
+        .collect();
     let Some((country, configured)) = country_of(trunk) else { return Vec::new() };
-    let texts = [&[uri.as_str(), to.as_str(), called.as_deref().unwrap_or_default()][..], &diversion, &history].concat();
+    let texts =
+        [&[uri.as_str(), to.as_str(), called.as_deref().unwrap_or_default()][..], &diversion, &history]
+            .concat();
     candidates(&parts, &order, country)
         .filter(|number| configured || texts.iter().any(|text| names_its_country(text, number)))
         .collect()

@@ -108,8 +108,14 @@ pub struct RecordingSpec {
 
 /// Why a record couldn't be made durable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the call record can't be written: {0}")]
-pub struct RecordError(pub String);
+pub enum RecordError {
+    /// The disk doesn't take it at the moment; it is kept and tried again.
+    #[error("the call record waits for the disk")]
+    Held,
+    /// It was refused, and is lost unless it is given again.
+    #[error("the call record can't be written: {0}")]
+    NotTaken(String),
+}
 
 /// Where records are made durable.
 pub trait RecordSink: Send + Sync {

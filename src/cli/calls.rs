@@ -86,7 +86,9 @@ fn line(record: &CallRecord) -> String {
     };
     let side = named(record.end_side.and_then(|side| serde_json::to_value(side).ok()));
     let reason = named(record.end_reason.and_then(|reason| serde_json::to_value(reason).ok()));
-    let seconds = record.duration_ms.map_or_else(|| "-".to_owned(), |ms| format!("{}.{:01}", ms / 1_000, ms % 1_000 / 100));
+    let seconds = record
+        .duration_ms
+        .map_or_else(|| "-".to_owned(), |ms| format!("{}.{:01}", ms / 1_000, ms % 1_000 / 100));
     format!(
         "{:<20} {:<13.13} {:<13} {:<18} {:>9} {:<12} {:<8} {}",
         record.started_at.format("%Y-%m-%d %H:%M:%S"),

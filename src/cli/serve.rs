@@ -50,7 +50,8 @@ pub(crate) fn run(common: &Common, flags: Flags) -> Result<(), String> {
     if let Some(workers) = config.service.workers.service {
         runtime.worker_threads(workers.get().into());
     }
-    let runtime = runtime.enable_all().build().map_err(|error| format!("no threads can be started: {error}"))?;
+    let runtime =
+        runtime.enable_all().build().map_err(|error| format!("no threads can be started: {error}"))?;
     runtime.block_on(crate::app::run(config)).map_err(|error| error.to_string())
 }
 

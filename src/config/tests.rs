@@ -52,6 +52,8 @@ fn without_a_file_the_defaults_hold_and_the_demo_trunk_is_there() {
     let near = |address: &str| demo.admission.sources.closeness(address.parse::<IpAddr>().unwrap());
     assert_eq!((near("127.9.9.9"), near("::1"), near("::ffff:127.0.0.1")), (Some(8), Some(128), Some(8)));
     assert_eq!((near("192.0.2.1"), near("::2")), (None, None));
+    let MediaSource::Latch { prefixes } = &demo.media.source else { panic!("{:?}", demo.media) };
+    assert_eq!(prefixes.len(), 2, "a softphone's SDP may name another address of this machine");
 }
 
 #[test]

@@ -306,6 +306,7 @@ impl Trunk {
     /// The trunk that is there without configuration: open to this machine, no limit of its own.
     pub(super) fn demo() -> Option<Self> {
         let loopback = [Cidr::of(Ipv4Addr::LOCALHOST.into(), 8), Cidr::of(Ipv6Addr::LOCALHOST.into(), 128)];
+        let loopback: Vec<Cidr> = loopback.into_iter().flatten().collect();
         Some(Self {
             name: TrunkName::new(DEMO).ok()?,
             mode: Mode::Open,
@@ -313,12 +314,17 @@ impl Trunk {
             credentials: None,
             identity: Identity::default(),
             numbers: Numbers::default(),
-            media: MediaPolicy::default(),
+            // Softphones name the machine's address on the network in their SDP and yet send from
+            // 127.0.0.1 to 127.0.0.1.
+            media: MediaPolicy {
+                source: MediaSource::Latch { prefixes: loopback.clone() },
+                ..MediaPolicy::default()
+            },
             session_timer: SessionTimer::default(),
             // A softphone is given the target as the tenant wrote it.
             refer: ReferPolicy::Tel,
             admission: Admission {
-                sources: Sources::Listed(loopback.into_iter().flatten().collect()),
+                sources: Sources::Listed(loopback),
                 max_calls: None,
                 max_calls_per_second: None,
             },

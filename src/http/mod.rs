@@ -66,7 +66,11 @@ impl State {
 ///
 /// # Errors
 /// What the listener says.
-pub async fn serve(listener: TcpListener, state: Arc<State>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<State>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let router = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))

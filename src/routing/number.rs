@@ -80,6 +80,11 @@ pub fn normalise(raw: &str, default_country: Country) -> Option<E164> {
     }
 }
 
+/// Reads the numbering plans of all countries, which the first number would wait for otherwise.
+pub fn load_plans() {
+    let _: &phonenumber::metadata::Database = &phonenumber::metadata::DATABASE;
+}
+
 /// The part of a URI or address that can hold a number.
 fn user_part(text: &str) -> Option<&str> {
     let text = match text.rsplit_once('<') {

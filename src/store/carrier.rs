@@ -75,7 +75,7 @@ pub struct Carrier {
     status: Arc<Status>,
     stop: watch::Sender<bool>,
     recovered: watch::Receiver<bool>,
-    task: JoinHandle<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl Carrier {
                 tracing::error!(%error, "the carrier of call records ended");
             }
         });
-        Self { status, stop, recovered, task }
+        Self { status, stop, recovered, task: Mutex::new(Some(task)) }
     }
 
     /// How it is doing now.
@@ -121,12 +121,16 @@ impl Carrier {
     }
 
     /// Carries what is left, for `deadline` at most, and ends the task. Close the journal before.
-    /// What isn't carried then is carried on the next start. Gives the last health.
-    pub async fn stop(mut self, deadline: Duration) -> CarrierHealth {
+    /// What isn't carried then is carried on the next start. Gives the last health; a second stop
+    /// gives it at once.
+    pub async fn stop(&self, deadline: Duration) -> CarrierHealth {
         self.stop.send_replace(true);
-        if timeout(deadline, &mut self.task).await.is_err() {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut task) = task
+            && timeout(deadline, &mut task).await.is_err()
+        {
             tracing::warn!("call records are left in the journal; they are carried on the next start");
-            self.task.abort();
+            task.abort();
         }
         self.status.health()
     }

@@ -156,13 +156,7 @@ impl Endpoint {
         }
     }
 
-    fn apply_client(
-        &mut self,
-        key: Key,
-        actions: Actions,
-        response: Option<(Flow, Response)>,
-        now: Instant,
-    ) {
+    fn apply_client(&mut self, key: Key, actions: Actions, response: Option<(Flow, Response)>, now: Instant) {
         for action in actions {
             let Some(client) = self.clients.get_mut(&key) else { return };
             match action {

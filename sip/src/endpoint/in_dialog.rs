@@ -16,17 +16,21 @@ use crate::transaction::timer::{Timer, backed_off};
 use crate::ua::{body, refer};
 
 impl Endpoint {
-    fn dialog_of(&self, request: &Request) -> Option<DialogId> {
-        let headers = request.headers();
-        let (from, to) = (headers.from().ok()?, headers.to().ok()?);
-        let call_id = headers.call_id().ok()?;
-        let id = DialogId::new(&self.keyer, call_id, to.tag()?, from.tag().unwrap_or_default());
+    /// The dialog that a request from the far end names (§12.2.2).
+    pub(crate) fn dialog_of(
+        &self,
+        request: &Request,
+        from_tag: &[u8],
+        to_tag: Option<&[u8]>,
+    ) -> Option<DialogId> {
+        let call_id = request.headers().call_id().ok()?;
+        let id = DialogId::new(&self.keyer, call_id, to_tag?, from_tag);
         self.dialogs.contains_key(&id).then_some(id)
     }
 
     /// An ACK that belongs to no transaction: that of a 2xx.
-    pub(crate) fn receive_ack(&mut self, ack: &Request, _now: Instant) {
-        let Some(id) = self.dialog_of(ack) else {
+    pub(crate) fn receive_ack(&mut self, id: Option<DialogId>, ack: &Request, now: Instant) {
+        let Some(id) = id else {
             self.counters.stray_requests += 1;
             return;
         };
@@ -46,12 +50,19 @@ impl Endpoint {
         let answer = body::session_description(ack).ok().flatten();
         self.emit(Event::Confirmed { dialog: id, answer });
         if let Some(reason) = bye {
-            self.send_bye(id, &reason, _now);
+            self.send_bye(id, &reason, now);
         }
     }
 
-    pub(crate) fn receive_in_dialog(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
-        let Some(id) = self.dialog_of(&request) else {
+    pub(crate) fn receive_in_dialog(
+        &mut self,
+        key: Key,
+        id: Option<DialogId>,
+        flow: Flow,
+        request: Request,
+        now: Instant,
+    ) {
+        let Some(id) = id else {
             self.counters.stray_requests += 1;
             self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
@@ -215,8 +226,8 @@ impl Endpoint {
         }
         dialog.pending_offer = Some(PendingOffer { transaction: key, method: request.method().clone() });
         let path = ReplyPath::of(flow, &request);
-        let trying = (method == OfferMethod::Invite)
-            .then(|| self.response(&request, StatusCode::TRYING).build());
+        let trying =
+            (method == OfferMethod::Invite).then(|| self.response(&request, StatusCode::TRYING).build());
         self.open_server(key, path, request, Some(id), None);
         if let Some(trying) = trying {
             self.respond(key, &trying, now);

@@ -19,11 +19,11 @@ use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use self::client::ClientTransaction;
+pub(crate) use self::client::{RequestPath, User};
 pub use self::config::{Config, Counters};
 pub use self::event::{
     ClientId, Event, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Ticket, Transmit,
 };
-pub(crate) use self::client::{RequestPath, User};
 pub(crate) use self::receive::ALLOW;
 pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};
 use self::server::ServerTransaction;

@@ -21,8 +21,7 @@ use crate::ua::body;
 impl Endpoint {
     pub(crate) fn receive(&mut self, flow: Flow, bytes: Bytes, now: Instant) {
         self.counters.received += 1;
-        let framing =
-            if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        let framing = if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
         match parse(bytes, framing) {
             Ok(Message::Request(request)) => {
                 let request = request.received_from(flow.peer);
@@ -43,13 +42,17 @@ impl Endpoint {
 
     fn receive_request(&mut self, flow: Flow, request: Request, now: Instant) {
         // `validate` has seen to it that these headers can be read.
-        let (Ok(key), Ok(to)) = (key::server(&self.keyer, &request), request.headers().to()) else {
+        let headers = request.headers();
+        let (Ok(key), Ok(from), Ok(to)) = (key::server(&self.keyer, &request), headers.from(), headers.to())
+        else {
             self.counters.unreadable += 1;
             return;
         };
+        let from_tag = from.tag().unwrap_or_default();
         if *request.method() == Method::Ack {
             if !self.server_ack(key, now) {
-                self.receive_ack(&request, now);
+                let id = self.dialog_of(&request, from_tag, to.tag());
+                self.receive_ack(id, &request, now);
             }
             return;
         }
@@ -62,17 +65,25 @@ impl Endpoint {
             return;
         }
         if to.tag().is_some() {
-            self.receive_in_dialog(key, flow, request, now);
+            let id = self.dialog_of(&request, from_tag, to.tag());
+            self.receive_in_dialog(key, id, flow, request, now);
         } else if let Some(status) = refusal_of_loop(self, &request) {
             self.refuse_statelessly(flow, &request, status, &[]);
         } else {
-            self.receive_outside_dialog(key, flow, request, now);
+            self.receive_outside_dialog(key, flow, request, from_tag, now);
         }
     }
 
-    fn receive_outside_dialog(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
+    fn receive_outside_dialog(
+        &mut self,
+        key: Key,
+        flow: Flow,
+        request: Request,
+        from_tag: &[u8],
+        now: Instant,
+    ) {
         match request.method() {
-            Method::Invite => self.receive_invite(key, flow, request, now),
+            Method::Invite => self.receive_invite(key, flow, request, from_tag, now),
             Method::Options => self.receive_options(flow, &request),
             // They belong in a dialog, and name none that exists (§12.2.2).
             Method::Bye | Method::Info | Method::Update | Method::Notify | Method::Prack => {
@@ -144,8 +155,8 @@ impl Endpoint {
         }
     }
 
-    fn receive_invite(&mut self, key: Key, flow: Flow, request: Request, now: Instant) {
-        let Ok(merged) = key::merged(&self.keyer, &request) else { return };
+    fn receive_invite(&mut self, key: Key, flow: Flow, request: Request, from_tag: &[u8], now: Instant) {
+        let Ok(merged) = key::merged(&self.keyer, &request, from_tag) else { return };
         if self.merged.contains_key(&merged) {
             self.refuse_statelessly(flow, &request, StatusCode::LOOP_DETECTED, &[]);
             return;
@@ -175,9 +186,7 @@ impl Endpoint {
                 return;
             }
         };
-        let from = request.headers().from();
-        let remote_tag = from.as_ref().ok().and_then(|from| from.tag()).unwrap_or_default();
-        let id = DialogId::new(&self.keyer, &dialog.call_id, dialog.local_tag.as_bytes(), remote_tag);
+        let id = DialogId::new(&self.keyer, &dialog.call_id, dialog.local_tag.as_bytes(), from_tag);
         let trying = ReplyPath::of(flow, &request);
         let response = self.response(&request, StatusCode::TRYING).build();
         self.open_server(key, trying, request.clone(), Some(id), Some(merged));
@@ -262,9 +271,10 @@ fn refusal_of_loop(endpoint: &Endpoint, request: &Request) -> Option<StatusCode>
     // Most requests have come over no proxy, or none that we sent anything to.
     request.headers().list(HeaderName::Via).nth(1)?;
     let vias = request.headers().vias().unwrap_or_default();
-    let looped = vias.iter().skip(1).any(|via| {
-        via.branch().is_some_and(|branch| endpoint.made_branch(branch, request.method()))
-    });
+    let looped = vias
+        .iter()
+        .skip(1)
+        .any(|via| via.branch().is_some_and(|branch| endpoint.made_branch(branch, request.method())));
     let exhausted = matches!(request.headers().max_forwards(), Ok(Some(0)));
     match (looped, exhausted) {
         (true, true) => Some(StatusCode::TOO_MANY_HOPS),

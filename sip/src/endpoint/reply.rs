@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::Endpoint;
 use super::event::Transmit;
 use super::flow::{Flow, Target};
-use super::Endpoint;
 use crate::message::{HeaderName, Method, Request, ResponseBuilder, StatusCode};
 
 /// The port of SIP without TLS (RFC 3261 §19.1.2).
@@ -50,16 +50,14 @@ impl ReplyPath {
 impl Endpoint {
     /// Begins a response with what all of ours carry.
     pub(crate) fn response(&self, request: &Request, status: StatusCode) -> ResponseBuilder {
-        ResponseBuilder::reply_to(request, status)
-            .header(HeaderName::Server, self.config.product.as_bytes())
+        ResponseBuilder::reply_to(request, status).header(HeaderName::Server, self.config.product.as_bytes())
     }
 
     /// Begins a response of which no state is kept: the To tag is a digest of the request, so
     /// that a repetition gets the same answer (§8.2.7). A `503` says when to come back.
     pub(crate) fn stateless_response(&self, request: &Request, status: StatusCode) -> ResponseBuilder {
         let tag = self.keyer.key(&[b"stateless", request.as_bytes()]).as_u128();
-        let builder =
-            self.response(request, status).to_tag(format!("{:016x}", tag >> 64).as_bytes());
+        let builder = self.response(request, status).to_tag(format!("{:016x}", tag >> 64).as_bytes());
         if status != StatusCode::SERVICE_UNAVAILABLE {
             return builder;
         }

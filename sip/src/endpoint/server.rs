@@ -78,9 +78,7 @@ impl Endpoint {
         let mut actions = Actions::new();
         server.machine = match server.machine {
             Machine::Invite(m) => Machine::Invite(m.respond(class, &settings, reliable, &mut actions)),
-            Machine::NonInvite(m) => {
-                Machine::NonInvite(m.respond(class, &settings, reliable, &mut actions))
-            }
+            Machine::NonInvite(m) => Machine::NonInvite(m.respond(class, &settings, reliable, &mut actions)),
         };
         if actions.is_empty() {
             return;
@@ -148,9 +146,9 @@ impl Endpoint {
 
     /// Whether an INVITE of this transaction still waits for its final response.
     pub(crate) fn is_proceeding(&self, key: Key) -> bool {
-        self.servers.get(&key).is_some_and(|server| {
-            matches!(server.machine, Machine::Invite(ServerInvite::Proceeding))
-        })
+        self.servers
+            .get(&key)
+            .is_some_and(|server| matches!(server.machine, Machine::Invite(ServerInvite::Proceeding)))
     }
 
     fn apply_server(&mut self, key: Key, actions: Actions, now: Instant) {
@@ -187,7 +185,13 @@ impl Endpoint {
     }
 
     /// Answers a request that needs no more than a status, and tells of it afterwards.
-    pub(crate) fn answer_and_emit(&mut self, key: Key, response: &Response, event: Option<Event>, now: Instant) {
+    pub(crate) fn answer_and_emit(
+        &mut self,
+        key: Key,
+        response: &Response,
+        event: Option<Event>,
+        now: Instant,
+    ) {
         self.respond(key, response, now);
         if let Some(event) = event {
             self.emit(event);

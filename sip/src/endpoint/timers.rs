@@ -155,7 +155,9 @@ mod tests {
         let start = Instant::now();
         let owner = Owner::Server(Keyer::new(&mut Tokens::new([0; 32])).key(&[b"x"]));
         let mut queue = TimerQueue::default();
-        for (timer, second) in [(Timer::J, 5), (Timer::L, 3), (Timer::J, 1), (Timer::J, 6), (Timer::G, 2), (Timer::L, 4)] {
+        for (timer, second) in
+            [(Timer::J, 5), (Timer::L, 3), (Timer::J, 1), (Timer::J, 6), (Timer::G, 2), (Timer::L, 4)]
+        {
             queue.start(&mut Timers::default(), owner, timer, start + Duration::from_secs(second));
         }
         let mut order = Vec::new();

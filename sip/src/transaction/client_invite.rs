@@ -46,7 +46,8 @@ impl ClientInvite {
                 actions.push(Action::Start(Timer::A, interval));
                 Self::Calling { interval }
             }
-            (Self::Calling { .. }, Timer::B) | (Self::Calling { .. } | Self::Proceeding, Timer::Cancelled) => {
+            (Self::Calling { .. }, Timer::B)
+            | (Self::Calling { .. } | Self::Proceeding, Timer::Cancelled) => {
                 actions.push(Action::TimedOut);
                 actions.push(Action::Destroy);
                 Self::Terminated

@@ -1,6 +1,6 @@
 //! How a message finds its transaction (RFC 3261 §17.1.3 and §17.2.3).
 
-use crate::message::{HeaderError, Method, Request, Response};
+use crate::message::{HeaderError, Host, Method, Request, Response};
 use crate::random::{Key, Keyer};
 
 /// Every branch made by an element of RFC 3261 begins with this (§8.1.1.7).
@@ -35,10 +35,21 @@ fn server_as(keyer: &Keyer, request: &Request, method: &Method) -> Result<Key, H
     let via = headers.top_via()?;
     let method = method.as_str().as_bytes();
     let port = via.port.unwrap_or(0).to_be_bytes();
-    let host = via.host.to_string();
+    let (v4, v6);
+    let host: &[u8] = match &via.host {
+        Host::Domain(name) => name.as_str().as_bytes(),
+        Host::V4(ip) => {
+            v4 = ip.octets();
+            &v4
+        }
+        Host::V6(ip) => {
+            v6 = ip.octets();
+            &v6
+        }
+    };
     match via.branch() {
         Some(branch) if branch.starts_with(MAGIC_COOKIE) && branch.len() > MAGIC_COOKIE.len() => {
-            Ok(keyer.key(&[b"3261", branch, host.as_bytes(), &port, method]))
+            Ok(keyer.key(&[b"3261", branch, host, &port, method]))
         }
         branch => {
             // RFC 2543 elements: the request itself is the identity (§17.2.3, second half). The
@@ -52,7 +63,7 @@ fn server_as(keyer: &Keyer, request: &Request, method: &Method) -> Result<Key, H
                 from.tag().unwrap_or_default(),
                 &cseq.number.to_be_bytes(),
                 branch.unwrap_or_default(),
-                host.as_bytes(),
+                host,
                 &port,
                 method,
             ]))
@@ -77,17 +88,16 @@ pub fn of_response(keyer: &Keyer, response: &Response) -> Result<Key, HeaderErro
 }
 
 /// What two copies of one request have in common when they came over different paths
-/// (§8.2.2.2).
+/// (§8.2.2.2). `from_tag` is empty where there is none.
 ///
 /// # Errors
 /// As [`server`].
-pub fn merged(keyer: &Keyer, request: &Request) -> Result<Key, HeaderError> {
+pub fn merged(keyer: &Keyer, request: &Request, from_tag: &[u8]) -> Result<Key, HeaderError> {
     let headers = request.headers();
-    let from = headers.from()?;
     let cseq = headers.cseq()?;
     Ok(keyer.key(&[
         b"merged",
-        from.tag().unwrap_or_default(),
+        from_tag,
         headers.call_id()?,
         &cseq.number.to_be_bytes(),
         cseq.method.as_str().as_bytes(),

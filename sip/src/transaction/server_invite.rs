@@ -27,13 +27,7 @@ pub enum ServerInvite {
 impl ServerInvite {
     /// The transaction user answers.
     #[must_use]
-    pub fn respond(
-        self,
-        class: Class,
-        settings: &Settings,
-        reliable: bool,
-        actions: &mut Actions,
-    ) -> Self {
+    pub fn respond(self, class: Class, settings: &Settings, reliable: bool, actions: &mut Actions) -> Self {
         match (self, class) {
             (Self::Proceeding, Class::Provisional) => {
                 actions.push(Action::Send);

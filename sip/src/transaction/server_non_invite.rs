@@ -19,13 +19,7 @@ pub enum ServerNonInvite {
 impl ServerNonInvite {
     /// The transaction user answers.
     #[must_use]
-    pub fn respond(
-        self,
-        class: Class,
-        settings: &Settings,
-        reliable: bool,
-        actions: &mut Actions,
-    ) -> Self {
+    pub fn respond(self, class: Class, settings: &Settings, reliable: bool, actions: &mut Actions) -> Self {
         match (self, class) {
             (Self::Trying | Self::Proceeding, Class::Provisional) => {
                 actions.push(Action::Send);
@@ -94,8 +88,7 @@ mod tests {
     #[test]
     fn timer_j_is_zero_on_a_reliable_transport() {
         let mut actions = Actions::new();
-        let state =
-            ServerNonInvite::Trying.respond(Class::Failure, &Settings::default(), true, &mut actions);
+        let state = ServerNonInvite::Trying.respond(Class::Failure, &Settings::default(), true, &mut actions);
         assert_eq!(state, ServerNonInvite::Terminated);
         assert_eq!(actions.last(), Some(&Action::Destroy));
     }

@@ -76,9 +76,7 @@ impl Timer {
     pub fn first(self, settings: &Settings, reliable: bool) -> Duration {
         match self {
             Self::A | Self::E | Self::G | Self::Success => settings.t1,
-            Self::B | Self::F | Self::H | Self::L | Self::M | Self::Ack | Self::Cancelled => {
-                settings.t1_64()
-            }
+            Self::B | Self::F | Self::H | Self::L | Self::M | Self::Ack | Self::Cancelled => settings.t1_64(),
             Self::D if reliable => Duration::ZERO,
             Self::D => Duration::from_secs(32).max(settings.t1_64()),
             Self::I | Self::K if reliable => Duration::ZERO,

@@ -69,8 +69,7 @@ fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
 
 fn parts<'a>(body: &'a Bytes, boundary: &[u8]) -> impl Iterator<Item = Bytes> + 'a {
     let delimiter = [b"--", boundary].concat();
-    let places: Vec<usize> =
-        memmem::find_iter(body, &delimiter).take(MAX_PARTS + 1).collect();
+    let places: Vec<usize> = memmem::find_iter(body, &delimiter).take(MAX_PARTS + 1).collect();
     let length = delimiter.len();
     let ends: Vec<usize> = places.iter().skip(1).copied().collect();
     places.into_iter().zip(ends).map(move |(start, end)| body.slice((start + length).min(end)..end))
@@ -125,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_multipart_body_without_a_description_makes_the_offer_ours() {
-        let mixed = with_body("multipart/mixed; boundary=b", b"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--");
+        let mixed =
+            with_body("multipart/mixed; boundary=b", b"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--");
         assert_eq!(session_description(&mixed), Ok(None));
     }
 }

@@ -39,7 +39,14 @@ impl Endpoint {
     /// Calls. `request` is an INVITE with `From` (without a tag), `To`, `Call-ID`, `CSeq` and
     /// `Contact` left out: they are made here from `from` and `to`, both name-addr values.
     /// [`Event::Progress`], [`Event::Answered`] or [`Event::Rejected`] follow.
-    pub fn invite(&mut self, request: OutsideRequest, from: &str, to: &str, sdp: Bytes, now: Instant) -> InviteId {
+    pub fn invite(
+        &mut self,
+        request: OutsideRequest,
+        from: &str,
+        to: &str,
+        sdp: Bytes,
+        now: Instant,
+    ) -> InviteId {
         let id = self.take_invite_id();
         let branch = self.new_branch();
         let local_tag = self.new_token();
@@ -64,12 +71,8 @@ impl Endpoint {
             connection: request.connection,
         };
         let peer = path.address().unwrap_or(request.local);
-        let flow = Flow {
-            transport: request.transport,
-            peer,
-            local: request.local,
-            connection: request.connection,
-        };
+        let flow =
+            Flow { transport: request.transport, peer, local: request.local, connection: request.connection };
         let outgoing = Outgoing {
             request: built.clone(),
             branch: branch.clone(),
@@ -126,7 +129,11 @@ impl Endpoint {
     }
 
     /// The ACK of a refusal: hop by hop, with the INVITE's branch (§17.1.1.3).
-    pub(crate) fn acknowledge_refusal(&self, id: InviteId, response: &Response) -> Option<(Request, RequestPath)> {
+    pub(crate) fn acknowledge_refusal(
+        &self,
+        id: InviteId,
+        response: &Response,
+    ) -> Option<(Request, RequestPath)> {
         let outgoing = self.outgoing(id)?;
         let to = response.headers().get(HeaderName::To)?.to_vec();
         Some((hop_request(outgoing, Method::Ack, &to), outgoing.path.clone()))
@@ -195,7 +202,8 @@ fn hop_request(outgoing: &Outgoing, method: Method, to: &[u8]) -> Request {
 fn uac_dialog(outgoing: &Outgoing, response: &Response, flow: Flow) -> Option<Dialog> {
     let headers = response.headers();
     let sent = outgoing.request.headers();
-    let remote_target = super::body::first_contact_of(headers).unwrap_or_else(|| outgoing.request.uri().clone());
+    let remote_target =
+        super::body::first_contact_of(headers).unwrap_or_else(|| outgoing.request.uri().clone());
     Some(Dialog {
         call_id: Bytes::copy_from_slice(sent.call_id().ok()?),
         local_tag: outgoing.local_tag.clone(),

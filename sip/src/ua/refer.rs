@@ -59,10 +59,7 @@ fn referred_by(local: &[u8]) -> Vec<u8> {
 /// # Errors
 /// The status to answer with: `489` for another event, `481` when there is no subscription, `400`
 /// without `Event` or `Subscription-State` (RFC 6665 §4.1.3).
-pub(crate) fn read_notify(
-    request: &Request,
-    subscribed: Option<u32>,
-) -> Result<ReferProgress, StatusCode> {
+pub(crate) fn read_notify(request: &Request, subscribed: Option<u32>) -> Result<ReferProgress, StatusCode> {
     let headers = request.headers();
     let event = headers.get(HeaderName::Event).ok_or(StatusCode::BAD_REQUEST)?;
     let mut parts = event.split(|b| *b == b';').map(<[u8]>::trim_ascii);
@@ -115,7 +112,10 @@ mod tests {
 
     #[test]
     fn the_status_of_the_far_call_is_read_from_the_fragment() {
-        let read = read_notify(&notify("refer;id=7", "terminated;reason=noresource", "SIP/2.0 486 Busy Here\r\n"), Some(7));
+        let read = read_notify(
+            &notify("refer;id=7", "terminated;reason=noresource", "SIP/2.0 486 Busy Here\r\n"),
+            Some(7),
+        );
         assert_eq!(read, Ok(ReferProgress::Notified { status: StatusCode::new(486), terminated: true }));
         let read = read_notify(&notify("refer", "active;expires=60", "\r\nSIP/2.0  180 Ringing"), Some(7));
         assert_eq!(read, Ok(ReferProgress::Notified { status: StatusCode::new(180), terminated: false }));

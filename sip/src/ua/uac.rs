@@ -162,8 +162,7 @@ fn request_path(dialog: &Dialog, next_hop: &Uri) -> RequestPath {
     // An open connection to the same host is used again, whatever port it names (RFC 5923 in
     // spirit): its own port is rarely one that it listens on.
     let same_host = matches!(&target, Target::Address(address) if address.ip() == flow.peer.ip());
-    let connection =
-        flow.connection.filter(|_| transport == flow.transport && (direct || same_host));
+    let connection = flow.connection.filter(|_| transport == flow.transport && (direct || same_host));
     RequestPath { transport, target, connection }
 }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::dialog::route_set::RouteSet;
 use crate::dialog::{Dialog, DialogId, Phase, Unacknowledged};
+use crate::endpoint::Endpoint;
 use crate::endpoint::flow::{Flow, Transport};
 use crate::endpoint::timers::Timers;
-use crate::endpoint::Endpoint;
 use crate::message::{HeaderError, HeaderName, Method, Request, Response, StatusCode, Uri};
 use crate::random::Key;
 use crate::transaction::timer::Timer;

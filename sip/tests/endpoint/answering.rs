@@ -206,7 +206,9 @@ fn a_delayed_offer_is_answered_in_the_ack() {
 #[test]
 fn an_offer_inside_a_multipart_body_is_found() {
     let (mut rig, caller) = (Rig::new(), Caller::new(1));
-    let body = format!("--x\r\nContent-Type: application/sdp\r\n\r\n{OFFER}\r\n--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x--\r\n");
+    let body = format!(
+        "--x\r\nContent-Type: application/sdp\r\n\r\n{OFFER}\r\n--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x--\r\n"
+    );
     rig.give(&caller.write("INVITE", 1, "Content-Type: multipart/mixed;boundary=x\r\n", &body));
     let Event::Invite { offer, .. } = rig.event() else { panic!() };
     assert_eq!(offer.as_deref(), Some(OFFER.as_bytes()));

@@ -40,7 +40,8 @@ fn call(rig: &mut Rig) -> (InviteId, Sent) {
 
 fn call_with(rig: &mut Rig, request: OutsideRequest) -> (InviteId, Sent) {
     let sdp = Bytes::from_static(OFFER.as_bytes());
-    let id = rig.act(|e, now| e.invite(request, "\"Us\" <sip:us@192.0.2.1>", "<sip:callee@192.0.2.10>", sdp, now));
+    let id =
+        rig.act(|e, now| e.invite(request, "\"Us\" <sip:us@192.0.2.1>", "<sip:callee@192.0.2.10>", sdp, now));
     (id, rig.one())
 }
 
@@ -81,7 +82,10 @@ fn a_call_of_ours_rings_is_answered_and_ended() {
     let Event::Answered { invite: i, dialog, answer } = rig.event() else { panic!() };
     assert_eq!((i, answer.as_ref()), (id, ANSWER.as_bytes()));
     let ack = rig.one();
-    assert_eq!((ack.what(), ack.request_uri(), ack.header("CSeq")), ("ACK", "sip:callee@192.0.2.10:5070", "1 ACK"));
+    assert_eq!(
+        (ack.what(), ack.request_uri(), ack.header("CSeq")),
+        ("ACK", "sip:callee@192.0.2.10:5070", "1 ACK")
+    );
     assert_ne!(ack.header("Via"), invite.header("Via"));
     assert_eq!(ack.goes_to(), "Address(192.0.2.10:5070)");
     // Repeated, because the ACK was lost.
@@ -156,7 +160,10 @@ fn a_cancel_waits_for_the_first_provisional_response() {
     rig.assert_silent();
     rig.give(&response(&invite, "100 Trying", "", "", ""));
     let cancel = rig.one();
-    assert_eq!((cancel.what(), cancel.request_uri(), cancel.header("CSeq")), ("CANCEL", invite.request_uri(), "1 CANCEL"));
+    assert_eq!(
+        (cancel.what(), cancel.request_uri(), cancel.header("CSeq")),
+        ("CANCEL", invite.request_uri(), "1 CANCEL")
+    );
     for name in ["Via", "From", "To", "Call-ID"] {
         assert_eq!(cancel.header(name), invite.header(name), "{name}");
     }
@@ -265,7 +272,12 @@ fn an_answer_brings_its_route_set_in_reverse() {
     let dialog = answered(&mut rig);
     rig.act(|e, now| e.bye(dialog, "", now));
     for request in rig.sent() {
-        assert_eq!(request.headers("Route"), ["<sip:198.51.100.1;lr>", "<sip:198.51.100.2;lr>"], "{}", request.what());
+        assert_eq!(
+            request.headers("Route"),
+            ["<sip:198.51.100.1;lr>", "<sip:198.51.100.2;lr>"],
+            "{}",
+            request.what()
+        );
         assert_eq!(request.goes_to(), "Address(198.51.100.1:5060)");
     }
 }

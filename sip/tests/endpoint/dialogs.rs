@@ -17,7 +17,8 @@ fn a_request_with_a_wrong_tag_or_call_id_is_for_no_dialog() {
     for mut one in wrong {
         for method in ["BYE", "INVITE", "UPDATE", "INFO", "NOTIFY", "OPTIONS", "REFER"] {
             let headers = if method == "REFER" { "Refer-To: <sip:x@y>\r\n" } else { "" };
-            let headers = if method == "NOTIFY" { "Event: refer\r\nSubscription-State: active\r\n" } else { headers };
+            let headers =
+                if method == "NOTIFY" { "Event: refer\r\nSubscription-State: active\r\n" } else { headers };
             rig.give(&one.next(method, headers, ""));
             assert_eq!(rig.one().what(), "481", "{method} {one:?}");
         }
@@ -90,7 +91,11 @@ fn each_method_in_a_dialog_gets_its_answer() {
 fn an_info_is_passed_on_with_its_body() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     rig.established(&mut caller);
-    rig.give(&caller.next("INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=5\r\nDuration=100\r\n"));
+    rig.give(&caller.next(
+        "INFO",
+        "Content-Type: application/dtmf-relay\r\n",
+        "Signal=5\r\nDuration=100\r\n",
+    ));
     assert_eq!(rig.one().what(), "200");
     let Event::Info { content_type, body, .. } = rig.event() else { panic!() };
     assert_eq!(content_type.as_ref(), b"application/dtmf-relay");

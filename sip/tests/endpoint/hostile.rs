@@ -230,7 +230,15 @@ fn an_ack_is_never_answered() {
 #[test]
 fn garbage_is_counted_and_gets_no_answer() {
     let mut rig = Rig::new();
-    for bytes in [&b""[..], b"\r\n\r\n", b"\0\0", b"hello", b"INVITE\r\n\r\n", b"\xff\xfe\xfd", b"GET / HTTP/1.1\r\n\r\n"] {
+    for bytes in [
+        &b""[..],
+        b"\r\n\r\n",
+        b"\0\0",
+        b"hello",
+        b"INVITE\r\n\r\n",
+        b"\xff\xfe\xfd",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
         rig.give_bytes(udp_from("192.0.2.10:5060"), Bytes::from_static(bytes));
         rig.assert_silent();
     }

@@ -90,7 +90,9 @@ fn a_refused_re_invite_leaves_the_call_up() {
 
 #[test]
 fn one_offer_at_a_time() {
-    for (first, second) in [("INVITE", "INVITE"), ("INVITE", "UPDATE"), ("UPDATE", "UPDATE"), ("UPDATE", "INVITE")] {
+    for (first, second) in
+        [("INVITE", "INVITE"), ("INVITE", "UPDATE"), ("UPDATE", "UPDATE"), ("UPDATE", "INVITE")]
+    {
         let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
         let dialog = rig.established(&mut caller);
         rig.give(&caller.next(first, "", OFFER));

@@ -30,12 +30,21 @@ fn method(method: &'static str) -> impl Fn(String) -> String {
 
 #[test]
 fn a_method_nobody_knows_gets_501_and_one_not_served_405_each_with_allow() {
-    for (name, status) in
-        [("FROB", "501"), ("invite", "501"), ("REGISTER", "405"), ("SUBSCRIBE", "405"), ("PUBLISH", "405"), ("MESSAGE", "405")]
-    {
+    for (name, status) in [
+        ("FROB", "501"),
+        ("invite", "501"),
+        ("REGISTER", "405"),
+        ("SUBSCRIBE", "405"),
+        ("PUBLISH", "405"),
+        ("MESSAGE", "405"),
+    ] {
         let reply = reply_to(method(name));
         assert_eq!(reply.what(), status, "{name}");
-        assert_eq!(reply.header("Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY", "{name}");
+        assert_eq!(
+            reply.header("Allow"),
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY",
+            "{name}"
+        );
     }
     let refer = reply_to(|text| with_header("Refer-To: <sip:x@y>")(method("REFER")(text)));
     assert_eq!(refer.what(), "405");
@@ -87,7 +96,8 @@ fn rules_of_the_message_itself_are_checked_first() {
     ] {
         assert_eq!(reply_to(|text| text.replacen(from, to, 1)).what(), status, "{to}");
     }
-    let short = reply_to(|text| text.replace(&format!("Content-Length: {}", OFFER.len()), "Content-Length: 9999"));
+    let short =
+        reply_to(|text| text.replace(&format!("Content-Length: {}", OFFER.len()), "Content-Length: 9999"));
     assert_eq!(short.what(), "400");
 }
 

@@ -49,7 +49,8 @@ fn requests_go_through_the_proxies_in_order() {
 
 #[test]
 fn a_strict_router_gets_its_own_address_as_request_uri() {
-    let (mut rig, _, dialog, _) = through("Record-Route: <sip:198.51.100.1>\r\nRecord-Route: <sip:198.51.100.2;lr>\r\n");
+    let (mut rig, _, dialog, _) =
+        through("Record-Route: <sip:198.51.100.1>\r\nRecord-Route: <sip:198.51.100.2;lr>\r\n");
     rig.act(|e, now| e.bye(dialog, "", now));
     let bye = rig.one();
     assert_eq!(bye.request_uri(), "sip:198.51.100.1");
@@ -74,7 +75,10 @@ fn the_route_set_stays_when_the_contact_changes() {
     rig.sent();
     rig.act(|e, now| e.bye(dialog, "", now));
     let bye = rig.one();
-    assert_eq!((bye.request_uri(), bye.headers("Route")), ("sip:moved@192.0.2.20", vec!["<sip:198.51.100.1;lr>"]));
+    assert_eq!(
+        (bye.request_uri(), bye.headers("Route")),
+        ("sip:moved@192.0.2.20", vec!["<sip:198.51.100.1;lr>"])
+    );
 }
 
 #[test]
@@ -122,5 +126,8 @@ fn an_invite_without_a_contact_is_answered_where_it_came_from() {
     rig.give(&caller.ack());
     rig.act(|e, now| e.bye(dialog, "", now));
     let bye = rig.one();
-    assert_eq!((bye.request_uri(), bye.goes_to().as_str()), ("sip:192.0.2.10:5060", "Address(192.0.2.10:5060)"));
+    assert_eq!(
+        (bye.request_uri(), bye.goes_to().as_str()),
+        ("sip:192.0.2.10:5060", "Address(192.0.2.10:5060)")
+    );
 }

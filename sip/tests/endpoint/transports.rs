@@ -19,7 +19,8 @@ fn a_response_goes_to_the_source_and_the_port_that_was_asked_for() {
         ("192.0.2.10;maddr=203.0.113.9", "192.0.2.10:6000", "192.0.2.10:5060", ""),
     ] {
         let mut rig = Rig::new();
-        let mut caller = Caller { via: format!("SIP/2.0/UDP {sent_by}"), flow: udp_from(peer), ..Caller::new(1) };
+        let mut caller =
+            Caller { via: format!("SIP/2.0/UDP {sent_by}"), flow: udp_from(peer), ..Caller::new(1) };
         rig.give_from(caller.flow, &caller.invite(""));
         let trying = rig.one();
         assert_eq!(trying.goes_to(), format!("Address({target})"), "{sent_by} from {peer}");

@@ -92,7 +92,12 @@ impl FarEnd {
             "{method} sip:near@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch={branch}\r\nMax-Forwards: 70\r\n\
              From: <sip:far@{}>;tag=far\r\nTo: <sip:near@{}>{tag}\r\nCall-ID: far-call\r\nCSeq: {cseq} {method}\r\n\
              Contact: <sip:far@{}>\r\nSubject: 0\r\n{headers}{content_type}Content-Length: {}\r\n\r\n{body}",
-            self.peer, self.address, self.address, self.peer, self.address, body.len(),
+            self.peer,
+            self.address,
+            self.address,
+            self.peer,
+            self.address,
+            body.len(),
         )
     }
 
@@ -102,8 +107,7 @@ impl FarEnd {
         let branch = format!("z9hG4bKfar{}", self.branches);
         let text = self.write(method, self.cseq, &branch, headers, (content_type, body));
         // Sent for the first time by `fire`.
-        let pending =
-            Pending { branch, method, cseq: self.cseq, text, again_at: Some(now), interval: T1 };
+        let pending = Pending { branch, method, cseq: self.cseq, text, again_at: Some(now), interval: T1 };
         self.pending.push(pending);
     }
 
@@ -191,7 +195,8 @@ impl FarEnd {
     /// The next NOTIFY.
     fn report(&mut self, now: Instant) {
         let Some(line) = self.reports.pop() else { return };
-        let state = if self.reports.is_empty() { "terminated;reason=noresource" } else { "active;expires=60" };
+        let state =
+            if self.reports.is_empty() { "terminated;reason=noresource" } else { "active;expires=60" };
         let headers = format!("Event: {}\r\nSubscription-State: {state}\r\n", self.event);
         self.request("NOTIFY", &headers, "message/sipfrag", &format!("SIP/2.0 {line}\r\n"), now);
     }
@@ -232,7 +237,8 @@ impl Node for FarEnd {
             self.goodbye_at = None;
             self.request("BYE", "", "", "", now);
         }
-        for pending in self.pending.iter_mut().filter(|pending| pending.again_at.is_some_and(|at| at <= now)) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.again_at.is_some_and(|at| at <= now))
+        {
             out.push((self.peer, Bytes::from(pending.text.clone())));
             pending.again_at = Some(now + pending.interval);
             pending.interval = match pending.method {

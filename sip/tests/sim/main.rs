@@ -3,6 +3,7 @@
 //! `OFFHOOK_SIM_SEEDS=<count>` as many as wanted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "a virtual clock begins at some moment, once")]
 
 mod far_end;
 mod party;
@@ -174,12 +175,21 @@ fn offers_and_transfers_with_a_scripted_far_end_come_to_their_end() {
 
         let (far, near) = (&world.a, &world.b.calls[0]);
         assert!(far.is_done(), "{far:?} {:?}", world.b.log);
-        assert_eq!((near.invites, near.accepted, near.confirmed), (1, 1, 1 + far.offers_accepted), "{:?}", world.b.log);
+        assert_eq!(
+            (near.invites, near.accepted, near.confirmed),
+            (1, 1, 1 + far.offers_accepted),
+            "{:?}",
+            world.b.log
+        );
         assert_eq!(far.offers_left, 0, "{far:?}");
         assert_eq!(near.ended, 1);
         if let Some(success) = transfer {
             assert!(near.refer_answered <= 1, "{near:?}");
-            assert_eq!((near.transferred, near.transfer_failed), (usize::from(success), usize::from(!success)), "{near:?}");
+            assert_eq!(
+                (near.transferred, near.transfer_failed),
+                (usize::from(success), usize::from(!success)),
+                "{near:?}"
+            );
         }
         let left = (world.b.endpoint.dialog_count(), world.b.endpoint.transaction_count());
         assert_eq!(left, (0, 0), "{:?}", world.b.log);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, OutsideRequest, Output, ReferProgress};
+use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, Output, OutsideRequest, ReferProgress};
 use sip::message::{HeaderName, Method, StatusCode, Uri};
 
 use crate::script::{Ending, Script};

@@ -9,7 +9,7 @@ use sip::message::StatusCode;
 use super::{Actor, Agent, Mail, ReferForm, tones};
 use crate::agent::{AgentInput, SessionSpec};
 use crate::call::machine::{Effect, Input, Sound};
-use crate::call::ports::RecordingSpec;
+use crate::call::ports::{RecordError, RecordingSpec};
 use crate::call::record::CallEvent;
 use crate::tenant::refer::TargetUri;
 
@@ -142,6 +142,11 @@ impl Actor {
         let result = self.services.records.append(&event).await;
         if let Err(error) = &result {
             tracing::error!(call = %self.call, %error, "the record isn't durable yet");
+        }
+        // A call that there is no room to record isn't begun: whoever calls again in a moment
+        // is served better than one whose call may be lost.
+        if matches!(event, CallEvent::Started(_)) && matches!(result, Err(RecordError::NotTaken(_))) {
+            self.pending.push_back(Input::MediaFailed { status: 503 });
         }
         if closing {
             self.pending.push_back(match result {

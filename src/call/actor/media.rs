@@ -167,9 +167,8 @@ impl Actor {
     /// The ACK came.
     pub(super) fn take_confirmation(&mut self, answered: Option<Bytes>) {
         if let Some(local) = self.media.offered.take() {
-            let agreed = answered
-                .ok_or(SdpError::AnswerMismatch)
-                .and_then(|sdp| offer::accept_answer(&sdp, &local));
+            let agreed =
+                answered.ok_or(SdpError::AnswerMismatch).and_then(|sdp| offer::accept_answer(&sdp, &local));
             match agreed {
                 Ok(agreed) => self.adopt(agreed),
                 Err(error) => {

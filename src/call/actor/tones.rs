@@ -19,7 +19,8 @@ struct Cadence {
 
 const FRANCE: Cadence = Cadence { frequencies: &[440.0], pattern: &[(1_500, 3_500)] };
 const NORTH_AMERICA: Cadence = Cadence { frequencies: &[440.0, 480.0], pattern: &[(2_000, 4_000)] };
-const UNITED_KINGDOM: Cadence = Cadence { frequencies: &[400.0, 450.0], pattern: &[(400, 200), (400, 2_000)] };
+const UNITED_KINGDOM: Cadence =
+    Cadence { frequencies: &[400.0, 450.0], pattern: &[(400, 200), (400, 2_000)] };
 const EUROPE: Cadence = Cadence { frequencies: &[425.0], pattern: &[(1_000, 4_000)] };
 
 /// 400 ms of 1000 Hz at −14 dBFS.
