@@ -1,5 +1,7 @@
 //! What the terminal says once calls can be taken.
 
+use std::io::Write;
+
 use super::Running;
 use crate::store::{DirectoryStore, Store};
 use crate::tenant::{NumberMapping, Tenant};
@@ -8,33 +10,42 @@ use crate::tenant::{NumberMapping, Tenant};
 const LISTED: u32 = 8;
 
 pub(super) async fn print(running: &Running) {
+    let text = text(running).await;
+    // Who started us may not listen: a service outlives its terminal.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+async fn text(running: &Running) -> String {
     let host = match running.local {
         address if address.ip().is_unspecified() => format!("127.0.0.1:{}", address.port()),
         address => address.to_string(),
     };
-    println!("offhook {} takes calls.", env!("CARGO_PKG_VERSION"));
-    println!("  SIP   {} (UDP and TCP)", running.local);
-    println!("  HTTP  http://{}/health", running.http_address);
-    println!("  data  {}", running.config.service.data.display());
+    let mut lines = vec![
+        format!("offhook {} takes calls.", env!("CARGO_PKG_VERSION")),
+        format!("  SIP   {} (UDP and TCP)", running.local),
+        format!("  HTTP  http://{}/health", running.http_address),
+        format!("  data  {}", running.config.service.data.display()),
+    ];
     let registering = running.trunks.iter().filter(|trunk| trunk.config.mode.as_str() == "register").count();
     if registering > 0 {
-        println!("  {registering} trunk(s) register: see `offhook trunks`");
+        lines.push(format!("  {registering} trunk(s) register: see `offhook trunks`"));
     }
-    println!();
-    println!("Dial one of these from a softphone, and press keys when you are asked to:");
+    lines.push(String::new());
+    lines.push("Dial one of these from a softphone, and press keys when you are asked to:".to_owned());
     match numbers(running.store.directory()).await {
-        Ok(numbers) if numbers.is_empty() => println!("  (no number is mapped yet)"),
+        Ok(numbers) if numbers.is_empty() => lines.push("  (no number is mapped yet)".to_owned()),
         Ok(numbers) => {
-            for (number, name) in numbers {
-                println!("  sip:{number}@{host}   {name}");
-            }
+            lines.extend(numbers.into_iter().map(|(number, name)| format!("  sip:{number}@{host}   {name}")));
         }
-        Err(error) => println!("  (the numbers can't be read: {error})"),
+        Err(error) => lines.push(format!("  (the numbers can't be read: {error})")),
     }
-    println!();
-    println!("Then try:  offhook calls            the records of your calls");
-    println!("           offhook trunks           where calls may come from");
-    println!("           docs/first-call.md       softphones, step by step");
+    lines.push(String::new());
+    lines.push("Then try:  offhook calls            the records of your calls".to_owned());
+    lines.push("           offhook trunks           where calls may come from".to_owned());
+    lines.push("           docs/first-call.md       softphones, step by step".to_owned());
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 async fn numbers(directory: &dyn DirectoryStore) -> Result<Vec<(String, String)>, crate::store::StoreError> {

@@ -53,6 +53,11 @@ pub(super) async fn render(sources: Sources) -> String {
     page.counter("offhook_sip_stray_responses_total", "Responses to nothing of ours.", sip.stray_responses);
     page.counter("offhook_sip_shed_total", "Requests turned away for load or shutdown.", sip.shed);
     page.counter(
+        "offhook_sip_refused_total",
+        "Requests refused for their method, extension or body, or as loops.",
+        sip.refused,
+    );
+    page.counter(
         "offhook_sip_udp_lost_total",
         "Datagrams the kernel dropped for lack of room.",
         udp.dropped_by_kernel,

@@ -109,6 +109,9 @@ struct Running {
 /// # Errors
 /// When it can't start.
 pub async fn run(config: Config) -> Result<(), StartError> {
+    if let Err(error) = crate::net::batch::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files can't be raised; each call needs two");
+    }
     let running = start(config).await?;
     banner::print(&running).await;
     running.until_stopped().await;
@@ -162,6 +165,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
         refused: Refused::default(),
     });
     let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    // The world's numbering plans are read when first used, which takes a while: not in a call.
+    crate::routing::number::load_plans();
     tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();

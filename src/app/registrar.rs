@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
 use sip::endpoint::flow::{Target, Transport};
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
@@ -85,20 +87,36 @@ fn transport(trunk: &config::Trunk) -> Transport {
     }
 }
 
+/// One trunk's registration: the machine, and what it is told and asked for.
 struct Task {
+    line: Arc<Line>,
+    machine: Registration,
+    /// Requests that nobody answered: each moves on to the next address of the registrar.
+    silences: usize,
+    /// Why the last attempt failed, until one succeeds.
+    last_failure: Option<String>,
+}
+
+/// What a REGISTER is made of, and the way it goes.
+struct Line {
     trunk: Arc<Trunk>,
     registrar: Registrar,
     signalling: SignallingHandle,
     reachable: Reachable,
     resolver: Arc<Resolver>,
-    machine: Registration,
     /// The Request-URI.
     uri: Uri,
     /// What `From` and `To` name.
     address_of_record: String,
-    failed_lookups: usize,
-    /// Why the last attempt failed, until one succeeds.
-    last_failure: Option<String>,
+}
+
+/// What came of one request.
+struct Answered {
+    cseq: u32,
+    /// The `Contact` that it asked to be bound.
+    contact: String,
+    /// `None` when nobody answered, or it couldn't be sent.
+    response: Option<Response>,
 }
 
 impl Task {
@@ -120,86 +138,113 @@ impl Task {
         let address_of_record = format!("sip:{}@{domain}", registrar.user);
         let uri = Uri::parse(registrar_uri.as_bytes())
             .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
+        let line = Line { trunk, registrar, signalling, reachable, resolver, uri, address_of_record };
         Self {
             machine: Registration::new(config, rand::random()),
-            trunk,
-            registrar,
-            signalling,
-            reachable,
-            resolver,
-            uri,
-            address_of_record,
-            failed_lookups: 0,
+            line: Arc::new(line),
+            silences: 0,
             last_failure: None,
         }
     }
 
+    /// While a request is out, which may be for 32 s (RFC 3261 §17.1.2.2), time goes on: a binding
+    /// ends, and the process may be told to stop.
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         self.machine.start(Instant::now());
-        let mut stopping_since: Option<Instant> = None;
+        let mut leave_by: Option<Instant> = None;
+        let mut answer: OptionFuture<BoxFuture<'static, Answered>> = None.into();
         loop {
-            self.work_off().await;
+            // One request after the other (RFC 3261 §10.2): the machine asks for the next when it
+            // has done with the one before.
+            if let Some(request) = self.work_off() {
+                answer = Some(Arc::clone(&self.line).register(request, self.silences).boxed()).into();
+            }
             self.publish();
-            if stopping_since.is_some_and(|since| {
-                since.elapsed() >= GOODBYE || matches!(self.machine.state(), registration::State::Idle)
-            }) {
+            let idle = matches!(self.machine.state(), registration::State::Idle);
+            if leave_by.is_some_and(|by| idle || by <= Instant::now()) {
                 return;
             }
-            let due = self.machine.poll_timeout();
-            let timer = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = self.machine.poll_timeout().into_iter().chain(leave_by).min();
             tokio::select! {
-                () = timer => self.machine.on_timer(Instant::now()),
-                () = stopped(&mut stop), if stopping_since.is_none() => {
-                    stopping_since = Some(Instant::now());
-                    self.machine.unregister(Instant::now());
+                () = at(due) => self.machine.on_timer(Instant::now()),
+                Some(answered) = &mut answer => {
+                    answer = None.into();
+                    self.take(&answered);
+                }
+                () = stopped(&mut stop), if leave_by.is_none() => {
+                    let now = Instant::now();
+                    leave_by = Some(now + GOODBYE);
+                    self.machine.unregister(now);
                 }
             }
         }
     }
 
-    /// Sends what the machine wants sent, one request after the other (RFC 3261 §10.2).
-    async fn work_off(&mut self) {
+    /// The request that the machine wants sent, if any.
+    fn work_off(&mut self) -> Option<RegisterRequest> {
+        let mut send = None;
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send(request) => {
-                    self.publish();
-                    self.register(request).await;
-                }
+                Output::Send(request) => send = Some(request),
                 Output::PhaseChanged(phase) => {
-                    tracing::info!(trunk = %self.trunk.config.name, phase = phase.as_str(), "registration");
+                    tracing::info!(trunk = %self.line.trunk.config.name, phase = phase.as_str(), "registration");
                 }
             }
         }
+        send
     }
 
-    async fn register(&mut self, request: RegisterRequest) {
-        let (cseq, unregistering) = (request.cseq, request.expires == 0);
-        let Some(built) = self.build(request).await else {
-            self.machine.on_timeout_or_transport_failure(Instant::now());
-            return;
-        };
-        let contact = built.1;
-        let answer = self.signalling.request(built.0);
-        let answered = if unregistering {
-            tokio::time::timeout(GOODBYE, answer).await.ok().flatten()
-        } else {
-            answer.await
-        };
-        match answered {
-            Some(response) => self.machine.on_response(read(&response, cseq, &contact), Instant::now()),
+    fn take(&mut self, answered: &Answered) {
+        let now = Instant::now();
+        match &answered.response {
+            Some(response) => {
+                self.machine.on_response(read(response, answered.cseq, &answered.contact), now);
+            }
             None => {
-                self.failed_lookups += 1;
-                self.machine.on_timeout_or_transport_failure(Instant::now());
+                self.silences += 1;
+                self.machine.on_timeout_or_transport_failure(now);
             }
         }
     }
 
-    async fn build(&mut self, request: RegisterRequest) -> Option<(OutsideRequest, String)> {
+    fn publish(&mut self) {
+        let state = self.machine.state();
+        let phase = state.phase();
+        match state.failure() {
+            Some(failure) => self.last_failure = Some(failure.to_string()),
+            None if phase == registration::Phase::Registered => self.last_failure = None,
+            None => {}
+        }
+        // A moment rather than a span: this is read long after it is written.
+        let until = state.binding().map(|binding| {
+            let left = binding.expires_at.saturating_duration_since(Instant::now());
+            (chrono::Utc::now() + left).format("until %H:%M:%S UTC").to_string()
+        });
+        // While another attempt is out, the reason is that of the one before.
+        let detail = self.last_failure.iter().cloned().chain(until).collect::<Vec<_>>().join("; ");
+        self.line.trunk.set_status(Status { state: phase.as_str(), detail });
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Line {
+    /// Sends a REGISTER to the registrar's address whose turn it is.
+    async fn register(self: Arc<Self>, request: RegisterRequest, turn: usize) -> Answered {
+        let cseq = request.cseq;
+        let (contact, response) = match self.build(request, turn).await {
+            Some((request, contact)) => (contact, self.signalling.request(request).await),
+            None => (String::new(), None),
+        };
+        Answered { cseq, contact, response }
+    }
+
+    async fn build(&self, request: RegisterRequest, turn: usize) -> Option<(OutsideRequest, String)> {
         let addresses = match resolve(&self.trunk.config, &self.resolver).await {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -208,8 +253,7 @@ impl Task {
             }
         };
         self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-        // Each silence moves on to the next address of the list.
-        let target = *addresses.get(self.failed_lookups % addresses.len().max(1))?;
+        let target = *addresses.get(turn % addresses.len().max(1))?;
         let transport = transport(&self.trunk.config);
         let local = local_towards(self.reachable, target);
         let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
@@ -241,24 +285,6 @@ impl Task {
             headers,
         };
         Some((request, contact))
-    }
-
-    fn publish(&mut self) {
-        let state = self.machine.state();
-        let phase = state.phase();
-        match state.failure() {
-            Some(failure) => self.last_failure = Some(failure.to_string()),
-            None if phase == registration::Phase::Registered => self.last_failure = None,
-            None => {}
-        }
-        // A moment rather than a span: this is read long after it is written.
-        let until = state.binding().map(|binding| {
-            let left = binding.expires_at.saturating_duration_since(Instant::now());
-            (chrono::Utc::now() + left).format("until %H:%M:%S UTC").to_string()
-        });
-        // While another attempt is out, the reason is that of the one before.
-        let detail = self.last_failure.iter().cloned().chain(until).collect::<Vec<_>>().join("; ");
-        self.trunk.set_status(Status { state: phase.as_str(), detail });
     }
 }
 

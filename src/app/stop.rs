@@ -63,9 +63,10 @@ impl Running {
         self.trunks_stop.send_replace(true);
         let (calls, within) = (self.registry.count(), self.config.service.drain);
         if calls > 0 {
-            eprintln!(
-                "offhook: stopping; {calls} call(s) may go on for {} s. Again to end them now.",
-                within.as_secs()
+            tracing::warn!(
+                calls,
+                seconds = within.as_secs(),
+                "stopping; calls may go on for so long; signal again to end them now"
             );
         }
         self.registry.stop_all(Stop::Within(within));

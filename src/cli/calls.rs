@@ -1,5 +1,7 @@
 //! `offhook calls`: the calls that were recorded.
 
+use std::io::Write;
+
 use clap::Args;
 
 use super::Common;
@@ -40,17 +42,19 @@ pub(crate) fn run(common: &Common, flags: &Flags) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let store = SqliteStore::open_for_reading(&path).await.map_err(|error| error.to_string())?;
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         if !flags.json {
-            println!(
+            let _ = writeln!(
+                out,
                 "{:<20} {:<13} {:<13} {:<18} {:>9} {:<12} {:<8} REASON",
                 "STARTED (UTC)", "FROM", "DIALED", "TENANT", "SECONDS", "STATUS", "ENDED BY"
             );
         }
-        list(&store, flags).await
+        list(&store, flags, &mut out).await
     })
 }
 
-async fn list(store: &SqliteStore, flags: &Flags) -> Result<(), String> {
+async fn list(store: &SqliteStore, flags: &Flags, out: &mut impl Write) -> Result<(), String> {
     let filter = CallFilter::default();
     let mut left = flags.limit;
     let mut page = PageRequest::first(left.min(PAGE));
@@ -61,10 +65,14 @@ async fn list(store: &SqliteStore, flags: &Flags) -> Result<(), String> {
         };
         let calls = calls.map_err(|error| error.to_string())?;
         for record in &calls.records {
-            if flags.json {
-                println!("{}", serde_json::to_string(record).map_err(|error| error.to_string())?);
+            let text = if flags.json {
+                serde_json::to_string(record).map_err(|error| error.to_string())?
             } else {
-                println!("{}", line(record));
+                line(record)
+            };
+            // Whoever reads has had enough, as `head` has.
+            if writeln!(out, "{text}").is_err() {
+                return Ok(());
             }
         }
         left = left.saturating_sub(u32::try_from(calls.records.len()).unwrap_or(u32::MAX));

@@ -6,6 +6,7 @@ mod serve;
 mod speech;
 mod trunks;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,7 +65,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("offhook: {message}");
+            let _ = writeln!(std::io::stderr(), "offhook: {message}");
             ExitCode::FAILURE
         }
     }

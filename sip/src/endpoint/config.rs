@@ -54,6 +54,9 @@ pub struct Counters {
     pub stray_requests: u64,
     /// Requests turned away because of load or shutdown.
     pub shed: u64,
+    /// Requests refused for another reason than their form: a method, an extension or a body that
+    /// isn't served, a loop, a moment at which they can't be taken.
+    pub refused: u64,
     /// INVITEs that were passed to the owner.
     pub invites: u64,
 }

@@ -218,6 +218,7 @@ impl Endpoint {
         headers: &[(HeaderName, String)],
         now: Instant,
     ) {
+        self.count_refusal(status);
         let tag = self.tokens.next_token();
         let mut builder = self.response(&request, status).to_tag(tag.as_bytes());
         for (name, value) in headers {

@@ -82,11 +82,19 @@ impl Endpoint {
         status: StatusCode,
         headers: &[(HeaderName, String)],
     ) {
+        self.count_refusal(status);
         let mut response = self.stateless_response(request, status);
         for (name, value) in headers {
             response = response.header(name.clone(), value.as_bytes());
         }
         self.send_statelessly(flow, request, response);
+    }
+
+    pub(crate) fn count_refusal(&mut self, status: StatusCode) {
+        // Who finds a request stray, or has no room for it, counts it as that.
+        if !matches!(status, StatusCode::CALL_DOES_NOT_EXIST | StatusCode::SERVICE_UNAVAILABLE) {
+            self.counters.refused += 1;
+        }
     }
 
     /// Refuses a request that breaks a rule, saying which.

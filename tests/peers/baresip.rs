@@ -1,0 +1,158 @@
+//! baresip, as a softphone without sound card: it plays a file to us and keeps what it hears.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::program::{Program, SOON, free_port, media_ports};
+
+/// Ends a key press in its console.
+const RELEASE: u8 = 4;
+
+/// A running softphone.
+pub struct Baresip {
+    pub program: Program,
+    console: TcpStream,
+    directory: TempDir,
+}
+
+/// How it is set up.
+pub struct Phone<'a> {
+    /// `PCMU` or `PCMA`.
+    pub codec: &'a str,
+    /// `udp` or `tcp`.
+    pub transport: &'a str,
+    /// The proxy that its requests go through.
+    pub proxy: Option<SocketAddr>,
+    /// A second account that answers by itself: its user name.
+    pub person: Option<&'a str>,
+    /// How long its user is there: the call ends when what the user has to say ends.
+    pub says: Duration,
+    /// The network interface whose address is in its SDP. Without one it takes the machine's
+    /// own on the network, as softphones do, though it calls from 127.0.0.1.
+    pub interface: Option<&'a str>,
+    /// Its port, to be known before it starts.
+    pub port: u16,
+}
+
+impl Default for Phone<'_> {
+    fn default() -> Self {
+        Self {
+            codec: "PCMA",
+            transport: "udp",
+            proxy: None,
+            person: None,
+            interface: None,
+            says: Duration::from_secs(60),
+            port: free_port(),
+        }
+    }
+}
+
+impl Baresip {
+    pub fn start(phone: &Phone<'_>) -> Self {
+        let directory = TempDir::new().unwrap();
+        let console = free_port();
+        let path = directory.path();
+        write_silence(&path.join("silence.wav"), phone.says);
+        std::fs::write(path.join("accounts"), phone.accounts()).unwrap();
+        std::fs::write(path.join("config"), phone.config(&path.display().to_string(), console)).unwrap();
+        let mut command = Command::new("baresip");
+        command.arg("-v").arg("-f").arg(path);
+        let program = Program::start("baresip", "baresip-core", &mut command);
+        program.line(&["baresip is ready"], SOON);
+        let console = TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap();
+        Self { program, console, directory }
+    }
+
+    /// Calls, and waits for the answer.
+    pub fn call(&mut self, uri: &str) {
+        writeln!(self.console, "/dial {uri}").unwrap();
+        self.program.line(&["Call established"], SOON);
+    }
+
+    /// Presses a key and lets go of it.
+    pub fn press(&mut self, key: u8) {
+        self.console.write_all(&[key, RELEASE]).unwrap();
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&mut self) {
+        self.console.write_all(b"b").unwrap();
+    }
+
+    /// Waits for the end of its call.
+    pub fn call_ended(&self, within: Duration) -> String {
+        self.program.line(&[" terminated (duration"], within)
+    }
+
+    /// Ends it and gives what it heard in its only call.
+    pub fn heard(mut self) -> Vec<i16> {
+        self.program.signal(libc::SIGINT);
+        self.program.ended(SOON);
+        let files: Vec<PathBuf> = std::fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        let [file] = &files[..] else { panic!("recordings: {files:?}\n{}", self.program.printed()) };
+        let mut wav = hound::WavReader::open(file).unwrap();
+        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (8000, 1));
+        wav.samples::<i16>().map(Result::unwrap).collect()
+    }
+}
+
+impl Phone<'_> {
+    fn accounts(&self) -> String {
+        let Self { codec, transport, port, .. } = self;
+        let mut text = format!(
+            "<sip:caller@127.0.0.1:{port};transport={transport}>;regint=0;audio_codecs={codec}/8000/1"
+        );
+        if let Some(proxy) = self.proxy {
+            write!(text, ";outbound=\"sip:{proxy};transport={transport}\"").unwrap();
+        }
+        text.push('\n');
+        if let Some(person) = self.person {
+            writeln!(text, "<sip:{person}@127.0.0.1:{port}>;regint=0;answermode=auto").unwrap();
+        }
+        text
+    }
+
+    fn config(&self, directory: &str, console: u16) -> String {
+        let mut text = format!(
+            "sip_listen 127.0.0.1:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}\nsnd_path {directory}\n\
+             audio_source aufile,{directory}/silence.wav\naudio_player aubridge,nowhere\n\
+             audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\nstatmode_default off\n\
+             module_path /usr/lib/baresip/modules\n",
+            self.port,
+            media_ports(),
+        );
+        if let Some(interface) = self.interface {
+            writeln!(text, "net_interface {interface}").unwrap();
+        }
+        for module in ["cons", "g711", "aufile", "aubridge", "sndfile"] {
+            writeln!(text, "module {module}.so").unwrap();
+        }
+        text.push_str("module_tmp account.so\nmodule_app menu.so\n");
+        text
+    }
+}
+
+fn write_silence(path: &std::path::Path, length: Duration) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(path, spec).unwrap();
+    for _ in 0..length.as_millis() * 8 {
+        wav.write_sample(0_i16).unwrap();
+    }
+    wav.finalize().unwrap();
+}
