@@ -210,7 +210,7 @@ impl JitterBuffer {
         self.stats.resyncs += 1;
         self.starved = 0;
         let horizon = timestamp + samples(SURPLUS_MS);
-        let dropped = self.drop_where(|slot| slot.end() <= head || slot.timestamp > horizon);
+        let dropped = self.drop_where(|slot| slot.end() <= head || slot.end() > horizon);
         self.stats.overflow += u64::from(dropped);
     }
 

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use self::directory::StoredDirectory;
 use self::records::JournalSink;
 use self::registrar::Reachable;
+use self::stop::Signals;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
 use crate::call::actor::Services;
 use crate::call::inbound::{Inbound, Refused};
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The demo tenants that ship with the program are wrong.
     #[error("the demo tenants can't be loaded: {0}")]
     Demo(String),
+    /// Nobody could stop the service in order.
+    #[error("signals can't be received: {0}")]
+    Signals(io::Error),
     /// A thread can't be started.
     #[error("the media workers can't be started: {0}")]
     Media(io::Error),
@@ -112,9 +116,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Err(error) = crate::net::batch::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files can't be raised; each call needs two");
     }
+    // Before anything that a signal must not cut short.
+    let signals = Signals::new().map_err(StartError::Signals)?;
     let running = start(config).await?;
     banner::print(&running).await;
-    running.until_stopped().await;
+    running.until_stopped(signals).await;
     Ok(())
 }
 

@@ -23,13 +23,14 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-struct Signals {
+/// The signals that stop the service. One that comes while it starts is kept until it has started.
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
@@ -42,17 +43,9 @@ impl Signals {
 }
 
 impl Running {
-    pub(super) async fn until_stopped(mut self) {
-        match Signals::new() {
-            Ok(mut signals) => {
-                signals.next().await;
-                self.drain(&mut signals).await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "signals can't be received; stop the process with SIGKILL");
-                std::future::pending::<()>().await;
-            }
-        }
+    pub(super) async fn until_stopped(mut self, mut signals: Signals) {
+        signals.next().await;
+        self.drain(&mut signals).await;
         self.close().await;
     }
 

@@ -155,6 +155,11 @@ impl Status {
         self.lock().1.get_or_insert_with(Instant::now);
     }
 
+    /// Nothing is left to be carried.
+    fn caught_up(&self) {
+        self.lock().1 = None;
+    }
+
     fn carried(&self, carried: Carried, caught_up: bool) {
         let (health, behind_since) = &mut *self.lock();
         health.carried += carried.records;

@@ -44,6 +44,7 @@ fn a_caller_who_cancels_at_once_gets_487() {
     phone.ack(&answer);
     assert_eq!(answer.status(), Some(487));
     assert_eq!(answer.param("To", "tag"), cancelled.param("To", "tag"), "RFC 3261 §9.2");
+    service.wait_for_metric("offhook_calls", 0);
     service.stop();
     assert_eq!(home.only_call().end(), ("cancelled", "caller", "cancelled"));
 }

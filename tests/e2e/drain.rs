@@ -13,7 +13,7 @@ fn a_running_call_goes_on_until_its_time_is_up_and_then_hears_a_goodbye() {
     let mut phone = Phone::call(&service, HARBOR);
     phone.media.listen(Duration::from_millis(500), SOON);
     service.signal(Signal::Terminate);
-    service.wait_for_log("1 call(s) may go on for 2 s");
+    service.wait_for_log("calls=1 seconds=2");
 
     let mut late = Phone::new(&service);
     let refused = late.dial(HARBOR);
@@ -40,7 +40,7 @@ fn a_second_signal_ends_calls_at_once_with_a_bye() {
     let mut service = home.start_with(&["--drain", "600"]);
     let mut phones = [Phone::call(&service, HARBOR), Phone::call(&service, "+33199000001")];
     service.signal(Signal::Interrupt);
-    service.wait_for_log("2 call(s) may go on for 600 s");
+    service.wait_for_log("calls=2 seconds=600");
     service.signal(Signal::Terminate);
     for phone in &mut phones {
         phone.expect_bye(Duration::from_secs(3));
@@ -57,7 +57,7 @@ fn a_call_that_ends_by_itself_ends_the_wait() {
     let mut service = home.start_with(&["--drain", "600"]);
     let mut phone = Phone::call(&service, HARBOR);
     service.signal(Signal::Terminate);
-    service.wait_for_log("1 call(s)");
+    service.wait_for_log("calls=1");
     phone.hang_up();
     assert!(service.ended(SOON).success());
     assert_eq!(home.only_call().end(), ("completed", "caller", "caller_hangup"));
@@ -69,7 +69,7 @@ fn a_caller_who_does_not_answer_our_bye_does_not_hold_up_the_second_signal() {
     let mut service = home.start();
     let _deaf = Phone::call(&service, HARBOR);
     service.signal(Signal::Interrupt);
-    service.wait_for_log("1 call(s)");
+    service.wait_for_log("calls=1");
     service.signal(Signal::Interrupt);
     assert!(service.ended(SOON).success());
     assert_eq!(home.only_call().end(), ("completed", "us", "drained"));

@@ -30,8 +30,13 @@ fn check(home: &Home, record: &Record) {
     assert_eq!((wav.spec().sample_rate, wav.spec().channels), (8_000, 1));
     let samples: Vec<i16> = wav.samples().map(Result::unwrap).collect();
     let ms = u64::try_from(samples.len() / 8).unwrap();
-    assert!((2_000..6_000).contains(&ms), "the file is {ms} ms long");
-    assert!(message.duration_ms.abs_diff(ms) < 1_000, "{} ms on record, {ms} in the file", message.duration_ms);
+    // What is on its way at the end, at most a jitter buffer of it, isn't waited for.
+    assert!((1_800..6_000).contains(&ms), "the file is {ms} ms long");
+    assert!(
+        message.duration_ms.abs_diff(ms) < 1_000,
+        "{} ms on record, {ms} in the file",
+        message.duration_ms
+    );
 
     let loud: Vec<i16> = samples.into_iter().skip_while(|s| s.unsigned_abs() < 3_000).take(12_000).collect();
     assert_eq!(loud.len(), 12_000, "the tone is too short");

@@ -9,9 +9,11 @@ use crate::rig::{Home, Phone};
 fn the_first_start_prints_what_to_dial_and_the_numbers_answer() {
     let home = Home::new();
     let service = home.start();
-    for (number, name) in
-        [("+33199000001", "Lumière Services"), ("+12025550101", "Harbor Homes"), ("+12025550102", "Maple Street")]
-    {
+    for (number, name) in [
+        ("+33199000001", "Lumière Services"),
+        ("+12025550101", "Harbor Homes"),
+        ("+12025550102", "Maple Street"),
+    ] {
         let uri = format!("sip:{number}@{}", service.sip);
         assert!(service.banner().contains(&uri) && service.banner().contains(name), "{}", service.banner());
         Phone::call(&service, number).hang_up();

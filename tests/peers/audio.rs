@@ -37,8 +37,11 @@ pub fn shipped(voice: &str, begins: &str) -> Vec<i16> {
     let file = files.first().unwrap_or_else(|| panic!("{}: nothing begins with {begins}", directory.display()));
     let bytes = std::fs::read(file).unwrap();
     assert_eq!(bytes[20], 6, "{}: not A-law", file.display());
-    let data = bytes.windows(4).position(|window| window == b"data").unwrap() + 8;
-    bytes[data..].iter().map(|byte| a_law(*byte)).collect()
+    let chunk = bytes.windows(4).position(|window| window == b"data").unwrap();
+    let (header, data) = bytes[chunk..].split_at(8);
+    let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+    // A chunk of odd length is followed by a byte that isn't part of it.
+    data[..usize::try_from(length).unwrap()].iter().map(|byte| a_law(*byte)).collect()
 }
 
 /// A-law to linear (ITU-T G.711, table 1a), written apart from the service's own.

@@ -22,7 +22,7 @@ fn a_call_through_the_carrier_is_answered_and_handed_over_along_its_record_route
 
     let proxy = SocketAddr::from(([127, 0, 0, 1], carrier.port));
     // The trunk takes media from the address of the SDP, which must be the right one then.
-    let (person, proxied, interface) = (Some("person"), Some(proxy), Some("lo"));
+    let (person, proxied, interface) = (Some("person"), Some(proxy), Some("127.0.0.1"));
     let phone = Phone { person, proxy: proxied, interface, port, ..Phone::default() };
     let mut phone = Baresip::start(&phone);
     phone.call(&format!("sip:{NUMBER}@{proxy}"));
@@ -50,5 +50,5 @@ fn a_call_through_the_carrier_is_answered_and_handed_over_along_its_record_route
     let call = &service.calls()[0];
     assert_eq!((&call["trunk"], &call["to"]["number"]), (&"carrier".into(), &NUMBER.into()), "{call}");
     assert_eq!(call["transfers"][0]["outcome"], "succeeded", "{call}");
-    assert_eq!(call["end_side"], "service", "{call}");
+    assert_eq!(call["end_side"], "us", "{call}");
 }

@@ -102,6 +102,19 @@ async fn a_call_reaches_the_store_and_its_end_too() {
 }
 
 #[tokio::test]
+async fn a_carrier_with_nothing_to_carry_is_not_behind() {
+    let house = House::new().await;
+    let process = house.start().await;
+    assert!(process.carrier.recovered().await);
+    let idle = async {
+        while process.carrier.health().behind_for.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), idle).await.expect("behind, with an empty journal");
+}
+
+#[tokio::test]
 async fn many_calls_go_through_many_segments_and_carried_ones_are_removed() {
     let house = House::new().await;
     let process = house.start().await;

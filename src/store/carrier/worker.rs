@@ -71,6 +71,7 @@ impl Worker {
     async fn follow(mut self) -> Result<(), ReaderDied> {
         loop {
             if self.tail.caught_up() {
+                self.status.caught_up();
                 let mut stopping = self.stopping.clone();
                 tokio::select! {
                     more = self.tail.more() => if !more { return Ok(()) },

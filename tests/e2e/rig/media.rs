@@ -39,7 +39,10 @@ struct State {
 enum Frame {
     Audio([u8; FRAME]),
     /// An event packet: the first of a key begins it.
-    Key { first: bool, payload: [u8; 4] },
+    Key {
+        first: bool,
+        payload: [u8; 4],
+    },
 }
 
 impl Media {
@@ -200,16 +203,12 @@ fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
     text.windows(pattern.len()).position(|window| window == pattern)
 }
 
-/// G.711 A-law.
+/// G.711 A-law: the code whose value is nearest.
 fn alaw(sample: i16) -> u8 {
-    let sign = if sample >= 0 { 0x80 } else { 0 };
-    let magnitude = (if sample >= 0 { sample } else { !sample }) >> 3;
-    let exponent = (magnitude >> 4).checked_ilog2().map_or(0, |bit| bit.min(7) + 1);
-    let mantissa = (magnitude >> exponent.saturating_sub(1)) & 0x0f;
-    let code = sign | u8::try_from(exponent << 4).unwrap() | u8::try_from(mantissa).unwrap();
-    code ^ 0x55
+    (0..=255).min_by_key(|code| linear(*code).abs_diff(sample)).unwrap()
 }
 
+/// The value of a G.711 A-law code.
 fn linear(code: u8) -> i16 {
     let code = code ^ 0x55;
     let (exponent, mantissa) = ((code >> 4) & 7, i16::from(code & 0x0f));

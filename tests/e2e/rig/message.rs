@@ -47,7 +47,10 @@ impl Message {
     }
 
     pub fn all<'m, 'n>(&'m self, name: &'n str) -> impl Iterator<Item = &'m str> + use<'m, 'n> {
-        self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// A parameter of a header field, without its name.
@@ -60,13 +63,6 @@ impl Message {
     pub fn uri(&self, header: &str) -> &str {
         let value = self.header(header);
         value.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(value, |(uri, _)| uri)
-    }
-
-    /// The port of the first media line.
-    pub fn media_port(&self) -> u16 {
-        let line = self.body.lines().find_map(|line| line.strip_prefix("m=audio "));
-        let port = line.and_then(|line| line.split(' ').next()?.parse().ok());
-        port.unwrap_or_else(|| panic!("no audio in {self:?}"))
     }
 }
 

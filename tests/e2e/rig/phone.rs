@@ -203,9 +203,7 @@ impl Phone {
     /// Waits for a message that fits; others wait for their turn.
     pub fn wait(&mut self, what: &str, within: Duration, fits: impl Fn(&Message) -> bool) -> Message {
         let deadline = Instant::now() + within;
-        if let Some(message) =
-            self.waiting.iter().position(&fits).and_then(|at| self.waiting.remove(at))
-        {
+        if let Some(message) = self.waiting.iter().position(&fits).and_then(|at| self.waiting.remove(at)) {
             return message;
         }
         loop {

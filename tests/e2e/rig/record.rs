@@ -48,8 +48,6 @@ pub struct Transfer {
     notifies: Vec<Notify>,
     #[serde(default)]
     pub outcome: Option<String>,
-    #[serde(default)]
-    pub ended_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

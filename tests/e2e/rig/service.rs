@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -243,14 +243,16 @@ impl Lines {
     }
 
     fn text(&self) -> String {
-        self.text.lock().unwrap().clone()
+        // A test that failed while it read has poisoned it.
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn wait_for(&self, wanted: &str, within: Duration) {
         let text = self.text.lock().unwrap();
         let (text, timeout) =
             self.grew.wait_timeout_while(text, within, |text| !text.contains(wanted)).unwrap();
-        assert!(!timeout.timed_out(), "{wanted:?} isn't in the log: {text}");
+        drop(text);
+        assert!(!timeout.timed_out(), "{wanted:?} isn't in the log");
     }
 }
 

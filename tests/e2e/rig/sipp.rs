@@ -37,7 +37,6 @@ pub fn start(scenario: &str, port: u16, arguments: &[&str]) -> Sipp {
         .current_dir(root().join("sipp-scenarios"))
         .args(["-sf", &format!("{scenario}.xml"), "-nostdin", "-i", "127.0.0.1", "-mi", "127.0.0.1"])
         .args(["-p", &port.to_string(), "-mp", &media.to_string()])
-        .args(["-min_rtp_port", &(media + 2).to_string(), "-max_rtp_port", &(media + 3).to_string()])
         .args(["-timeout", "90s", "-timeout_error", "-trace_err", "-error_file"])
         .arg(reports.path().join("errors"))
         .args(arguments)
