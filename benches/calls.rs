@@ -9,7 +9,13 @@
 //! count), then calls/s, failures, processor time and memory of each side under load (SIPp is
 //! the caller). Needs `sipp` (Debian: sip-tester). Run it on a quiet machine.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a benchmark ends at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark ends at the first surprise"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -58,7 +64,10 @@ fn measure(name: &str, start: fn() -> Server, rate: u32, calls: u32) -> Figures 
     let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
     println!(
         "{name}: INVITE to 200 at {PROBE_RATE} calls/s: p50 {} µs, p90 {} µs, p99 {} µs ({} calls)",
-        at(0.5), at(0.9), at(0.99), latencies.len()
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        latencies.len()
     );
     let (busy, began) = (server.cpu_ms(), Instant::now());
     let failed = sipp(server.address, rate, calls);
@@ -74,7 +83,11 @@ fn measure(name: &str, start: fn() -> Server, rate: u32, calls: u32) -> Figures 
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         std::thread::park_timeout(left);
     }
-    println!("{name}: RSS {} kB once the calls are forgotten ({:+} kB)", server.rss_kb(), server.rss_kb() - before);
+    println!(
+        "{name}: RSS {} kB once the calls are forgotten ({:+} kB)",
+        server.rss_kb(),
+        server.rss_kb() - before
+    );
     Figures { p50_us: at(0.5), cpu_ms, failed }
 }
 
@@ -99,7 +112,10 @@ fn probe(server: SocketAddr) -> Vec<u128> {
         send(&socket, local, number, "INVITE", 1, "", &sdp);
         let ok = final_response(&socket, "INVITE");
         latencies.push(sent.elapsed().as_micros());
-        let tag = ok.lines().find_map(|line| line.strip_prefix("To:")?.split_once(";tag=")).map(|(_, tag)| tag.trim());
+        let tag = ok
+            .lines()
+            .find_map(|line| line.strip_prefix("To:")?.split_once(";tag="))
+            .map(|(_, tag)| tag.trim());
         let tag = format!(";tag={}", tag.expect("a To tag"));
         send(&socket, local, number, "ACK", 1, &tag, "");
         send(&socket, local, number, "BYE", 2, &tag, "");
@@ -180,7 +196,8 @@ impl Server {
     }
 
     fn sipp() -> Self {
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port =
+            UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let child = Command::new("sipp")
             .args(["-sn", "uas", "-i", "127.0.0.1", "-p", &port.to_string(), "-nostdin"])
             .stdout(Stdio::null())
@@ -209,7 +226,8 @@ impl Server {
     fn cpu_ms(&self) -> f64 {
         let stat = self.proc("stat");
         let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: f64 = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+        let ticks: f64 =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
         ticks * 10.0
     }
 }

@@ -3,8 +3,8 @@
 use super::StartError;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{NewNumber, NewTenant, NumberRow, Store};
-use crate::tenant::Status;
 use crate::tenant::file::TenantFile;
+use crate::tenant::{NumberMapping, Status};
 
 /// They ship inside the program, so that it works from any directory.
 const FILES: [&str; 3] = [
@@ -30,29 +30,33 @@ pub(super) async fn load(store: &SqliteStore) -> Result<(), StartError> {
     if !store.operator().is_empty().await? {
         return Ok(());
     }
-    let mut documents = Vec::new();
-    let mut numbers = Vec::new();
-    for file in tenants()? {
-        let tenant = file.tenant;
-        numbers.extend(file.numbers.iter().map(|mapping| NumberRow {
-            tenant_id: mapping.tenant_id.clone(),
-            number: NewNumber {
-                phone_number: mapping.phone_number.clone(),
-                active: mapping.is_active,
-                json: mapping.to_json().to_owned(),
-            },
-        }));
-        documents.push(NewTenant {
-            tenant_id: tenant.tenant_id.clone(),
-            client_id: tenant.client_id.clone(),
-            display_name: tenant.display_name.clone(),
-            slug: tenant.slug.as_ref().map(|slug| slug.as_str().to_owned()),
-            active: tenant.status == Status::Active,
-            json: tenant.to_json().to_owned(),
-        });
-    }
+    let (documents, numbers): (Vec<_>, Vec<_>) = tenants()?.iter().map(rows).unzip();
+    let numbers = numbers.concat();
     store.operator().import_into_empty(&documents, &numbers).await?;
     Ok(())
+}
+
+/// A tenant and its numbers as the store takes them.
+#[must_use]
+pub fn rows(file: &TenantFile) -> (NewTenant, Vec<NumberRow>) {
+    let tenant = &file.tenant;
+    let document = NewTenant {
+        tenant_id: tenant.tenant_id.clone(),
+        client_id: tenant.client_id.clone(),
+        display_name: tenant.display_name.clone(),
+        slug: tenant.slug.as_ref().map(|slug| slug.as_str().to_owned()),
+        active: tenant.status == Status::Active,
+        json: tenant.to_json().to_owned(),
+    };
+    let number = |mapping: &NumberMapping| NumberRow {
+        tenant_id: mapping.tenant_id.clone(),
+        number: NewNumber {
+            phone_number: mapping.phone_number.clone(),
+            active: mapping.is_active,
+            json: mapping.to_json().to_owned(),
+        },
+    };
+    (document, file.numbers.iter().map(number).collect())
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub(super) async fn render(sources: Sources) -> String {
     page.counter("offhook_rtp_sent_total", "RTP packets sent.", rtp.sent);
     page.counter(
         "offhook_rtp_late_ticks_total",
-        "Packet times that were late by a packet or more.",
+        "Turns of a call that came more than 5 ms after their time.",
         rtp.late,
     );
     page.counter("offhook_records_carried_total", "Call records put into the store.", records.carried);

@@ -11,6 +11,7 @@ mod stop;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
 use crate::trunk::Trunks;
 
-pub use self::demo::tenants as demo_tenants;
+pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
 
 /// The database's file in the data directory.
 pub const DATABASE: &str = "offhook.db";
@@ -211,7 +212,11 @@ async fn start(config: Config) -> Result<Running, StartError> {
 
 fn make_directories(data: &Path) -> Result<(), StartError> {
     for directory in [data.to_owned(), data.join("messages")] {
-        std::fs::create_dir_all(&directory)
+        // Callers' voices and numbers are nobody else's business.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
             .map_err(|error| StartError::Data { path: directory.clone(), error })?;
     }
     Ok(())

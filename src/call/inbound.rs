@@ -8,6 +8,7 @@ use media::codec::Codec;
 use media::sdp::{CodecOrder, LocalMedia, SdpError};
 use media::session::{Prefix, SourcePolicy};
 use rand::Rng;
+use sip::endpoint::flow::Flow;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
@@ -65,7 +66,7 @@ struct Offered {
 impl Inbound {
     /// Takes one call from its INVITE to its end.
     pub async fn answer(&self, invite: IncomingInvite, handle: CallHandle, mailbox: mpsc::Receiver<Mail>) {
-        let Some(trunk) = self.trunks.of_source(invite.flow.peer.ip()).cloned() else {
+        let Some(trunk) = self.trunk_of(invite.flow) else {
             tracing::info!(source = %invite.flow.peer, "an INVITE from an address of no trunk");
             self.turn_away(&invite, StatusCode::FORBIDDEN, None, &self.refused.unlisted);
             return;
@@ -93,6 +94,13 @@ impl Inbound {
                 self.turn_away(&offered.invite, status, Some(RETRY_AFTER), &self.refused.unavailable);
             }
         }
+    }
+
+    /// The trunk of the address that the INVITE came from. A softphone of this machine may send
+    /// from the address of a network card to the loopback; the kernel lets nobody else do that.
+    fn trunk_of(&self, flow: Flow) -> Option<Arc<Trunk>> {
+        let of = |ip| self.trunks.of_source(ip).cloned();
+        of(flow.peer.ip()).or_else(|| of(flow.local.ip()).filter(|_| flow.local.ip().is_loopback()))
     }
 
     fn turn_away(

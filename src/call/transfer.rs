@@ -50,6 +50,8 @@ pub enum Choice {
 pub fn choose(refer: &Refer, asked: &DestinationId, at: DateTime<Utc>, tried: &[DestinationId]) -> Choice {
     match refer.resolve(asked, at) {
         Route::Open { destination, .. } if tried.contains(&destination.destination_id) => Choice::TriedBefore,
+        // Nobody is handed to an emergency service by a machine.
+        Route::Open { destination, .. } if destination.target_uri.is_emergency() => Choice::Unknown,
         Route::Open { destination, .. } => {
             let stands_in = destination.destination_id != *asked;
             Choice::Call { destination, stands_in }

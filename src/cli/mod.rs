@@ -4,6 +4,7 @@ mod calls;
 mod control;
 mod serve;
 mod speech;
+mod tenant;
 mod trunks;
 
 use std::io::Write;
@@ -45,6 +46,9 @@ enum Command {
     Trunks(trunks::Flags),
     /// Check the configuration, and say what is wrong with it by file and line.
     Check,
+    /// Work on tenants.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
         Some(Command::Check) => serve::check(&cli.common),
+        Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

@@ -23,7 +23,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A host and perhaps a port. Without a port a name is looked up by NAPTR and SRV
+/// A host and perhaps a port. Without a port a name is looked up by SRV
 /// (RFC 3263 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {

@@ -126,6 +126,30 @@ fn health_and_counters_follow_a_call() {
     service.stop();
 }
 
+#[test]
+fn the_log_tells_of_a_call_without_its_numbers_and_keys() {
+    let home = Home::new();
+    let service = home.start_logging("trace", &["--log-format", "json"]);
+    assert_eq!(Phone::new(&service).dial("+33199000099").status(), Some(404));
+    let mut phone = Phone::call(&service, "+33199000001");
+    phone.media.press('2');
+    phone.media.press('1');
+    let refer = phone.expect("REFER", Duration::from_secs(20));
+    phone.reply(&refer, 603);
+    phone.request("INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=7\r\n");
+    assert_eq!(phone.response().status(), Some(200));
+    phone.hang_up();
+    let log = service.stop();
+    assert!(log.contains("nobody's number"), "{log}");
+    let numbers = ["33639980002", "33199000001", "33199000099", "33199000011", "33199000010"];
+    for line in log.lines() {
+        for told in numbers.into_iter().chain(["Signal=7", "\"21\"", "Digit("]) {
+            assert!(!line.contains(told), "{told} is in the log: {line}");
+        }
+    }
+    assert_eq!(home.only_call().keys(), "21");
+}
+
 /// Reads one message off a stream.
 fn read(stream: &mut TcpStream) -> Message {
     let mut bytes = Vec::new();

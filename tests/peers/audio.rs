@@ -34,7 +34,8 @@ pub fn shipped(voice: &str, begins: &str) -> Vec<i16> {
         .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(begins))
         .collect();
     files.sort();
-    let file = files.first().unwrap_or_else(|| panic!("{}: nothing begins with {begins}", directory.display()));
+    let file =
+        files.first().unwrap_or_else(|| panic!("{}: nothing begins with {begins}", directory.display()));
     let bytes = std::fs::read(file).unwrap();
     assert_eq!(bytes[20], 6, "{}: not A-law", file.display());
     let chunk = bytes.windows(4).position(|window| window == b"data").unwrap();
@@ -64,7 +65,8 @@ pub fn find(sentence: &[i16], heard: &[i16]) -> Found {
 }
 
 fn best(needle: &[f32], hay: &[f32], from: usize, to: usize) -> Found {
-    let last = hay.len().checked_sub(needle.len()).expect("what was heard is shorter than the sentence").min(to);
+    let last =
+        hay.len().checked_sub(needle.len()).expect("what was heard is shorter than the sentence").min(to);
     (from..=last)
         .map(|at| Found { at, correlation: correlation(needle, &hay[at..at + needle.len()]) })
         .max_by(|a, b| a.correlation.total_cmp(&b.correlation))

@@ -19,7 +19,11 @@ fn listen(number: &str, codec: &str, transport: &str, says: Duration) -> Vec<i16
     service.stop();
     let calls = service.calls();
     assert_eq!(calls.len(), 1);
-    assert_eq!((&calls[0]["status"], &calls[0]["end_side"]), (&"completed".into(), &"caller".into()), "{calls:?}");
+    assert_eq!(
+        (&calls[0]["status"], &calls[0]["end_side"]),
+        (&"completed".into(), &"caller".into()),
+        "{calls:?}"
+    );
     assert_eq!(calls[0]["to"]["number"], number);
     assert_eq!(calls[0]["media"]["packets_lost"], 0, "{calls:?}");
     let received = calls[0]["media"]["packets_received"].as_u64().unwrap();

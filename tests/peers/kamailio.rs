@@ -73,7 +73,8 @@ impl Kamailio {
     pub fn bindings(&self) -> Vec<String> {
         let control = format!("unixs:{}", self.directory.path().join("control").display());
         let output = Command::new("kamcmd").args(["-s", &control, "ul.dump"]).output().unwrap();
-        let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (text, error) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "kamcmd: {text}{error}");
         text.lines().filter_map(|line| line.trim().strip_prefix("Address: ")).map(str::to_owned).collect()
     }

@@ -33,7 +33,11 @@ fn a_key_hands_the_caller_over_and_the_phone_follows_the_refer() {
     assert_eq!(call["keys"]["digits"], "3", "{call}");
     let transfer = &call["transfers"][0];
     assert_eq!(transfer["destination_id"], "agent_on_duty", "{call}");
-    assert_eq!((&transfer["refer_status"], &transfer["outcome"]), (&202.into(), &"succeeded".into()), "{call}");
+    assert_eq!(
+        (&transfer["refer_status"], &transfer["outcome"]),
+        (&202.into(), &"succeeded".into()),
+        "{call}"
+    );
     assert_eq!(call["end_side"], "us", "{call}");
 }
 

@@ -33,7 +33,8 @@ fn audio_begins_with_the_answer_and_keeps_its_pace() {
     );
     let body = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
     sip.send(format!("{}{body}", head("INVITE", "1", "")).as_bytes()).unwrap();
-    let answer = std::iter::repeat_with(|| receive(&sip)).find(|answer| answer.starts_with("SIP/2.0 200")).unwrap();
+    let answer =
+        std::iter::repeat_with(|| receive(&sip)).find(|answer| answer.starts_with("SIP/2.0 200")).unwrap();
     let answered = Instant::now();
     let tag = answer.lines().find_map(|line| line.strip_prefix("To:")?.split_once(";tag=")).unwrap().1;
     let ack = head("ACK", "1", &format!(";tag={tag}"));

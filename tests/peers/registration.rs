@@ -64,7 +64,7 @@ fn a_wrong_password_is_told_and_not_tried_again() {
 /// The registrar dies, is away until the trunk has lost its binding, and comes back.
 fn outlives_the_registrar(transport: &str, away: &str) {
     let mut registrar = Kamailio::start(&Terms::default());
-    let mut service = Service::start(Some(&registrar.trunk(transport, PASSWORD)));
+    let service = Service::start(Some(&registrar.trunk(transport, PASSWORD)));
     service.phase_after(Mark::default(), "registered", SOON);
     let mark = service.program.mark();
     registrar.program.kill();
@@ -76,13 +76,14 @@ fn outlives_the_registrar(transport: &str, away: &str) {
     let back = Instant::now();
     registrar.start_again();
     service.phase_after(mark, "registered", BACK);
-    println!("{transport}: registered again {:.1} s after the registrar's return", back.elapsed().as_secs_f32());
+    println!(
+        "{transport}: registered again {:.1} s after the registrar's return",
+        back.elapsed().as_secs_f32()
+    );
     assert_eq!(service.trunk("carrier")["state"], "registered");
     assert_eq!(registrar.bindings().len(), 1);
     let sent = registrar.program.lines(Mark::default(), &["got REGISTER"]).len();
     assert!(sent <= 6, "{sent} REGISTER within {:?}", back.elapsed());
-    service.stop();
-    assert!(registrar.bindings().is_empty());
 }
 
 #[test]

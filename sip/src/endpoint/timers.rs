@@ -126,6 +126,7 @@ impl TimerQueue {
 const SMALL: usize = 1_024;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a virtual clock has to start somewhere")]
 mod tests {
     use std::time::Duration;
 

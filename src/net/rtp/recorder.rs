@@ -1,8 +1,9 @@
 //! The thread that writes recordings, so that no disk ever holds up a call.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -158,10 +159,17 @@ fn retry(unreported: &mut Unreported) {
 impl Recording {
     fn start(spec: RecordingSpec, events: EventSink) -> Self {
         // An existing file is never overwritten: it would be another caller's message.
-        let writer = File::create_new(&spec.path).map_err(RecordingError::Create).and_then(|file| {
-            let most = u64::try_from(spec.limit.as_millis()).unwrap_or(u64::MAX);
-            Recorder::new(BufWriter::new(file), Channels::Mono, most).map_err(RecordingError::Write)
-        });
+        let writer = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&spec.path)
+            .map_err(RecordingError::Create)
+            .and_then(|file| {
+                let most = u64::try_from(spec.limit.as_millis()).unwrap_or(u64::MAX);
+                Recorder::new(BufWriter::new(file), Channels::Mono, most).map_err(RecordingError::Write)
+            });
         let silence = spec.silence.unwrap_or_default();
         Self { path: spec.path, writer, silence, frames: 0, missed: 0, events }
     }

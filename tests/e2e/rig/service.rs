@@ -74,11 +74,18 @@ impl Home {
     }
 
     pub fn start_with(&self, arguments: &[&str]) -> Service {
+        self.start_logging("info", arguments)
+    }
+
+    /// Starts the service with another filter for its log.
+    pub fn start_logging(&self, filter: &str, arguments: &[&str]) -> Service {
         let rtp = RtpPorts::lease();
         let range = rtp.range();
         let mut all = vec!["--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--rtp-ports", &range];
         all.extend(arguments);
-        Service::spawn(self.command(&all), rtp)
+        let mut command = self.command(&all);
+        command.env("RUST_LOG", filter);
+        Service::spawn(command, rtp)
     }
 
     /// A start that ends in failure: what is printed on stderr.
@@ -191,11 +198,12 @@ impl Service {
         self.child.wait().unwrap()
     }
 
-    /// Stops it in order.
-    pub fn stop(mut self) {
+    /// Stops it in order; gives what it logged.
+    pub fn stop(mut self) -> String {
         self.signal(Signal::Terminate);
         let status = self.ended(SOON);
         assert!(status.success(), "{status}: {}", self.log());
+        self.log()
     }
 
     /// Stops it without a word.
