@@ -13,6 +13,7 @@ const SAID: Duration = Duration::from_secs(2);
 fn leave(phone: &mut Phone, prompt_after: usize) {
     let prompt = shipped::sentence("en-us/please-leave-your-message");
     let from = phone.media.hear("the prompt", &prompt, prompt_after, SOON);
+    phone.media.hear_beep(from, SOON);
     phone.media.say(&tone(HERTZ, SAID));
     phone.media.said(SOON);
     phone.media.press('#');
@@ -31,21 +32,28 @@ fn check(home: &Home, record: &Record) {
     let samples: Vec<i16> = wav.samples().map(Result::unwrap).collect();
     let ms = u64::try_from(samples.len() / 8).unwrap();
     // What is on its way at the end, at most a jitter buffer of it, isn't waited for.
-    assert!((1_800..6_000).contains(&ms), "the file is {ms} ms long");
+    assert!((1_500..6_000).contains(&ms), "the file is {ms} ms long");
     assert!(
         message.duration_ms.abs_diff(ms) < 1_000,
         "{} ms on record, {ms} in the file",
         message.duration_ms
     );
 
-    let loud: Vec<i16> = samples.into_iter().skip_while(|s| s.unsigned_abs() < 3_000).take(12_000).collect();
-    assert_eq!(loud.len(), 12_000, "the tone is too short");
-    let square: f64 = loud.iter().map(|s| f64::from(*s).powi(2)).sum();
-    let level = (square / loud.len() as f64).sqrt();
-    assert!((5_000.0..6_500.0).contains(&level), "the tone of 8000/√2 came out at {level}");
-    let crossings = loud.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
-    let hertz = crossings as f64 / 2.0 / 1.5;
-    assert!((hertz - HERTZ).abs() < 5.0, "the tone of {HERTZ} Hz came out at {hertz} Hz");
+    // On a busy machine our own packets come in bursts, which a jitter buffer may cut: half a
+    // second of the tone must be whole.
+    let whole = samples.windows(4_000).step_by(80).any(is_the_tone);
+    assert!(whole, "no half second of {HERTZ} Hz at the level that was sent");
+    let loud = samples.chunks(160).filter(|frame| frame.iter().any(|s| s.unsigned_abs() > 3_000)).count();
+    assert!(loud >= 50, "{} ms of the two seconds are there", loud * 20);
+}
+
+fn is_the_tone(samples: &[i16]) -> bool {
+    let square: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    let level = (square / samples.len() as f64).sqrt();
+    let crossings = samples.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+    let hertz = crossings as f64 / 2.0 / (samples.len() as f64 / 8_000.0);
+    // A sine of 8000 has 8000/√2.
+    (5_500.0..5_800.0).contains(&level) && (hertz - HERTZ).abs() < 3.0
 }
 
 #[test]
@@ -87,7 +95,8 @@ fn a_caller_who_hangs_up_after_the_message_has_left_it() {
     let mut phone = Phone::call(&service, HARBOR);
     phone.media.press('9');
     let prompt = shipped::sentence("en-us/please-leave-your-message");
-    phone.media.hear("the prompt", &prompt, 0, SOON);
+    let from = phone.media.hear("the prompt", &prompt, 0, SOON);
+    phone.media.hear_beep(from, SOON);
     phone.media.say(&tone(HERTZ, SAID));
     phone.media.said(SOON);
     phone.hang_up();

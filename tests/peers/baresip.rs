@@ -9,10 +9,17 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::program::{Program, SOON, free_port, media_ports};
+use crate::program::{Mark, PORTS, Program, SOON, ports};
 
+/// Its ports, from its first: that one is for SIP, the next for SIP over TLS, whether wanted or
+/// not; then the console's, and those for media.
+const CONSOLE: u16 = 2;
+const MEDIA: u16 = 4;
 /// Ends a key press in its console.
 const RELEASE: u8 = 4;
+
+/// How often a key is pressed, a second apart, before it is given up.
+const PRESSES: usize = 20;
 
 /// A running softphone.
 pub struct Baresip {
@@ -36,7 +43,7 @@ pub struct Phone<'a> {
     /// The network interface whose address is in its SDP. Without one it takes the machine's
     /// own on the network, as softphones do, though it calls from 127.0.0.1.
     pub interface: Option<&'a str>,
-    /// Its port, to be known before it starts.
+    /// The first of its ports, to be known before it starts. It takes SIP there.
     pub port: u16,
 }
 
@@ -49,7 +56,7 @@ impl Default for Phone<'_> {
             person: None,
             interface: None,
             says: Duration::from_secs(60),
-            port: free_port(),
+            port: ports(),
         }
     }
 }
@@ -57,7 +64,7 @@ impl Default for Phone<'_> {
 impl Baresip {
     pub fn start(phone: &Phone<'_>) -> Self {
         let directory = TempDir::new().unwrap();
-        let console = free_port();
+        let console = phone.port + CONSOLE;
         let path = directory.path();
         write_silence(&path.join("silence.wav"), phone.says);
         std::fs::write(path.join("accounts"), phone.accounts()).unwrap();
@@ -76,9 +83,18 @@ impl Baresip {
         self.program.line(&["Call established"], SOON);
     }
 
-    /// Presses a key and lets go of it.
-    pub fn press(&mut self, key: u8) {
-        self.console.write_all(&[key, RELEASE]).unwrap();
+    /// Presses a key and lets go of it, as often as it takes until the program that is watched
+    /// prints a line with this text, as a caller does who isn't heard at once.
+    pub fn press_until(&mut self, key: u8, watched: Option<&Program>, after: Mark, text: &str) {
+        for _ in 0..PRESSES {
+            self.console.write_all(&[key, RELEASE]).unwrap();
+            let watched = watched.unwrap_or(&self.program);
+            if watched.line_within(after, &[text], Duration::from_secs(1)).is_some() {
+                return;
+            }
+        }
+        let printed = watched.unwrap_or(&self.program).printed();
+        panic!("key {:?} did not lead to {text:?}:\n{printed}", char::from(key));
     }
 
     /// Hangs up.
@@ -125,12 +141,13 @@ impl Phone<'_> {
 
     fn config(&self, directory: &str, console: u16) -> String {
         let mut text = format!(
-            "sip_listen 127.0.0.1:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}\nsnd_path {directory}\n\
+            "sip_listen 127.0.0.1:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
              audio_source aufile,{directory}/silence.wav\naudio_player aubridge,nowhere\n\
              audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\nstatmode_default off\n\
              module_path /usr/lib/baresip/modules\n",
             self.port,
-            media_ports(),
+            self.port + MEDIA,
+            self.port + PORTS - 1,
         );
         if let Some(interface) = self.interface {
             writeln!(text, "net_interface {interface}").unwrap();

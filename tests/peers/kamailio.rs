@@ -5,15 +5,16 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::program::{Program, SOON, free_port};
+use crate::program::{Program, SOON, ports};
 
 const CONFIG: &str = include_str!("kamailio.cfg");
 /// The trunks that ship as an example.
 const EXAMPLE: &str = include_str!("../../config/trunk-example.toml");
 
-pub const NUMBER: &str = "+33199000001";
+/// The number that leads to the account.
+pub const NUMBER: &str = "+12025550101";
 /// The number of the person whom callers are handed to.
-pub const PERSON: &str = "+33199000011";
+pub const PERSON: &str = "+12025550112";
 pub const PASSWORD: &str = "correct horse";
 /// The names that config/trunk-example.toml has.
 const USER: &str = "33123456789";
@@ -46,7 +47,7 @@ impl Default for Terms {
 impl Kamailio {
     pub fn start(terms: &Terms) -> Self {
         let directory = TempDir::new().unwrap();
-        let port = free_port();
+        let port = ports();
         let config = CONFIG
             .replace("@PORT@", &port.to_string())
             .replace("@CONTROL@", directory.path().join("control").to_str().unwrap())

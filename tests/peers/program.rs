@@ -1,7 +1,7 @@
 //! A program that runs beside the test: its output by lines, its end.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -166,24 +166,25 @@ fn kill(pid: libc::pid_t, signal: libc::c_int) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
-pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = udp.local_addr().unwrap().port();
-        if TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port is free for both UDP and TCP");
-}
+/// How many ports a program is given.
+pub const PORTS: u16 = 40;
 
-/// Forty UDP ports for the media of one program, below those that the kernel gives out: other
-/// ones for each program of a test, and for each test that runs at the same time.
-pub fn media_ports() -> String {
+/// The first of forty ports for one program: other ones for each program of a test and for each
+/// test that runs at the same time, and none that the kernel gives out by itself, so that a
+/// program finds its port free when it starts again.
+pub fn ports() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let process = u16::try_from(std::process::id() % 100).unwrap();
-    let block = (process * 4 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 400;
-    let first = 16_384 + block * 40;
-    format!("{first}-{}", first + 39)
+    for _ in 0..400 {
+        let block = (process * 4 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 400;
+        let first = 16_384 + block * PORTS;
+        let free = |port| {
+            let address = (Ipv4Addr::LOCALHOST, port);
+            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+        };
+        if (first..first + PORTS).all(free) {
+            return first;
+        }
+    }
+    panic!("no forty ports in a row are free from 16384 to 32383");
 }

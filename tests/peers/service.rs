@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Mark, Program, SOON, media_ports};
+use crate::program::{Mark, PORTS, Program, SOON, ports};
 
 /// A running service.
 pub struct Service {
@@ -23,7 +23,9 @@ impl Service {
         let data = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
         command.args(["--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"]);
-        command.args(["--rtp-ports", &media_ports()]).arg("--data").arg(data.path());
+        let first = ports();
+        command.args(["--rtp-ports", &format!("{first}-{}", first + PORTS - 1)]);
+        command.arg("--data").arg(data.path());
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }

@@ -103,6 +103,16 @@ impl Media {
         end.unwrap()
     }
 
+    /// Waits for the tone of 1000 Hz after which callers speak.
+    pub fn hear_beep(&self, from: usize, within: Duration) {
+        // A tenth of a second in which every period of eight samples is as the one before, and loud.
+        let is_beep = |audio: &[u8]| {
+            audio.windows(9).all(|nine| nine[0] == nine[8])
+                && audio.iter().any(|byte| linear(*byte).unsigned_abs() > 3_000)
+        };
+        self.wait("the beep", within, |state| state.heard[from..].chunks_exact(800).any(is_beep));
+    }
+
     /// Whether the sentence was heard whole after the place `from`.
     pub fn heard(&self, sentence: &[u8], from: usize) -> bool {
         find(&self.state().heard[from..], sentence).is_some()
