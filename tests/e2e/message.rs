@@ -44,7 +44,7 @@ fn check(home: &Home, record: &Record) {
     let whole = samples.windows(4_000).step_by(80).any(is_the_tone);
     assert!(whole, "no half second of {HERTZ} Hz at the level that was sent");
     let loud = samples.chunks(160).filter(|frame| frame.iter().any(|s| s.unsigned_abs() > 3_000)).count();
-    assert!(loud >= 50, "{} ms of the two seconds are there", loud * 20);
+    assert!(loud >= 30, "{} ms of the two seconds are there", loud * 20);
 }
 
 fn is_the_tone(samples: &[i16]) -> bool {

@@ -103,7 +103,7 @@ impl Program {
         self.output.state.lock().unwrap().lines.join("\n")
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. It must not have been waited for.
     pub fn signal(&self, signal: libc::c_int) {
         kill(self.pid(), signal);
     }
@@ -126,9 +126,10 @@ impl Program {
 
     /// Ends it at once, as a power cut would, and whatever it started.
     pub fn kill(&mut self) {
-        kill(-self.pid(), libc::SIGKILL);
-        // An error means that it has ended before.
-        let _ = self.child.wait();
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            kill(-self.pid(), libc::SIGKILL);
+            let _ = self.child.wait();
+        }
     }
 
     fn pid(&self) -> libc::pid_t {
