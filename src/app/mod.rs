@@ -210,7 +210,11 @@ async fn start(config: Config) -> Result<Running, StartError> {
     })
 }
 
-fn make_directories(data: &Path) -> Result<(), StartError> {
+/// Makes the data directory and what belongs into it, for its owner alone.
+///
+/// # Errors
+/// When a directory can't be made.
+pub fn make_directories(data: &Path) -> Result<(), StartError> {
     for directory in [data.to_owned(), data.join("messages")] {
         // Callers' voices and numbers are nobody else's business.
         std::fs::DirBuilder::new()

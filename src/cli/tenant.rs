@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Common;
-use crate::app::{DATABASE, tenant_rows};
+use crate::app::{DATABASE, make_directories, tenant_rows};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::tenant::file::TenantFile;
@@ -28,7 +28,7 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), String> {
     // Every file is read before the first is taken in.
     let tenants = files.iter().map(read).collect::<Result<Vec<TenantFile>, String>>()?;
     let data = super::serve::data_directory(common)?;
-    std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    make_directories(&data).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

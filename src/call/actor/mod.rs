@@ -132,13 +132,19 @@ impl Actor {
         let locale = start.spec.locale.clone();
         let at = start.spec.record.started_at;
         let now = Instant::now();
+        let mut mailbox = start.mailbox;
+        // What came while the tenant was looked up. A caller who gave up meanwhile was told so by
+        // the SIP side already: whatever was decided about the call, that is how it ended.
+        let early: VecDeque<Mail> = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
+        let gone = early.iter().any(|mail| matches!(mail, Mail::Signal(Signal::Cancelled)));
+        let first = if gone { vec![Input::Cancelled] } else { start.first };
         Self {
             services,
             dialog: start.dialog,
             call,
             handle: start.handle,
-            mailbox: start.mailbox,
-            set_aside: VecDeque::new(),
+            mailbox,
+            set_aside: early,
             provider: start.provider,
             machine: Machine::new(start.spec, now),
             tool_context: ToolContext { call, tenant, at },
@@ -147,7 +153,7 @@ impl Actor {
             agent: Agent::None,
             running_tools: FuturesUnordered::new(),
             timers: Vec::new(),
-            pending: start.first.into(),
+            pending: first.into(),
             attempt: None,
             refer_form: start.refer_form,
             events_seen: false,
