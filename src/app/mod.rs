@@ -42,6 +42,7 @@ use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
 use crate::trunk::Trunks;
 
+pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
 
 /// The database's file in the data directory.

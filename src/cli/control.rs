@@ -5,15 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// The socket's name in the data directory.
-pub(crate) const SOCKET: &str = "control.sock";
+use crate::app::CONTROL_SOCKET;
 
 /// How long the service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends one command and gives the service's answer.
 pub(crate) fn ask(data: &Path, command: &str) -> Result<serde_json::Value, String> {
-    let path = data.join(SOCKET);
+    let path = data.join(CONTROL_SOCKET);
     let not_running = |error: std::io::Error| {
         format!(
             "no service answers at {} ({error}): start it with `offhook serve --data {}`, \
