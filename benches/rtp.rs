@@ -58,6 +58,7 @@ fn attach(pool: &RtpPool, remote: SocketAddr) -> (Held, SocketAddr) {
         remote,
         direction: Direction::SendRecv,
         held: false,
+        keys: None,
     };
     let port = pool.open(now).unwrap();
     let local = port.local();

@@ -138,6 +138,7 @@ fn session(now: Instant) -> Session {
         remote: "192.0.2.1:4000".parse().expect("an address"),
         direction: Direction::SendRecv,
         held: false,
+        keys: None,
     };
     Session::new(SessionConfig::new(agreement, 1, 2, 3), now)
 }

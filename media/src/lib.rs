@@ -18,6 +18,7 @@ pub mod resample;
 pub mod rtp;
 pub mod sdp;
 pub mod session;
+pub mod srtp;
 
 /// Samples in a millisecond at the one rate used inside: 8,000 Hz.
 pub const SAMPLES_PER_MS: usize = 8;

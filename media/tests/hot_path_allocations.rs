@@ -57,6 +57,7 @@ fn ten_seconds_of_a_call_allocate_nothing() {
         remote,
         direction: Direction::SendRecv,
         held: false,
+        keys: None,
     };
     let start = Instant::now();
     let mut session = Session::new(SessionConfig::new(agreement, 1, 2, 3), start);

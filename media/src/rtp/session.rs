@@ -271,6 +271,19 @@ impl Sender {
         header
     }
 
+    /// Begins another stream, with another SSRC: for a new key. The sequence number starts in its lower half, so that
+    /// it doesn't turn before the peer has seen a packet (RFC 3711 §3.3.1).
+    pub fn restart(&mut self) {
+        // splitmix64: another number that nobody else has, made of the random ones we were given.
+        let mut mixed = u64::from(self.ssrc) << 32 | u64::from(self.timestamp);
+        mixed = mixed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let [c0, c1, c2, c3, s0, s1, ..] = (mixed ^ (mixed >> 31)).to_be_bytes();
+        self.ssrc = u32::from_be_bytes([c0, c1, c2, c3]);
+        self.sequence = u16::from_be_bytes([s0, s1]) & 0x7FFF;
+    }
+
     /// Moves the clock by samples, sent or not.
     pub fn advance(&mut self, samples: u32) {
         self.timestamp = self.timestamp.wrapping_add(samples);

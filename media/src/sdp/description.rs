@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use sdp_types::{Attribute, Connection, Media, Session};
 use smallvec::SmallVec;
 
+use super::crypto::{self, Crypto};
 use super::{Direction, MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, SdpError};
 use crate::codec::Codec;
 use crate::{MAX_PTIME_MS, MIN_PTIME_MS};
@@ -27,6 +28,12 @@ pub(super) struct Stream {
     pub ptime_ms: u8,
     /// Direction from the peer's side, `c=0.0.0.0` taken into account.
     pub direction: Direction,
+    /// RTP and RTCP may share a port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The profile is one of SRTP.
+    pub secure: bool,
+    /// The keys that we can work with, in the line's order.
+    pub crypto: SmallVec<[Crypto; 4]>,
 }
 
 /// Parses a description within the limits.
@@ -74,7 +81,8 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         return Err(SdpError::NoAudio);
     }
     // RFC 4585's profile is a superset: feedback is optional, so plain RTP answers it.
-    if !["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.proto.eq_ignore_ascii_case(known)) {
+    let secure = crypto::is_secure_profile(&media.proto);
+    if !secure && !["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.proto.eq_ignore_ascii_case(known)) {
         return Err(SdpError::UnsupportedTransport);
     }
     let connection = media.connections.first().or(session.connection.as_ref()).ok_or(SdpError::NoAudio)?;
@@ -94,6 +102,9 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
             .map(|(number, _)| number),
         ptime_ms: ptime(session, media),
         direction,
+        rtcp_mux: media.has_attribute("rtcp-mux"),
+        secure,
+        crypto: crypto::lines(media),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Offer/answer for one telephone call (RFC 3264 on RFC 8866): one audio stream, every other `m=` line refused.
 
 pub mod answer;
+mod crypto;
 mod description;
 pub mod offer;
 mod write;
@@ -10,6 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use crate::codec::Codec;
+use crypto::Crypto;
+pub use crypto::{Keys, SrtpPolicy};
 
 /// Direction of a stream as seen from our side (RFC 3264 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,15 +116,17 @@ pub struct Origin {
     pub session_id: u64,
     /// Version of `last`, or the version to start with.
     pub version: u64,
-    /// The description sent last.
+    /// The description sent last. It may hold keys, and prints with them: don't log it.
     pub last: Option<Bytes>,
+    /// Our key line, once SRTP was agreed: from then on nothing less is accepted.
+    secured: Option<Crypto>,
 }
 
 impl Origin {
     /// A new session at version 1 that has said nothing yet.
     #[must_use]
     pub const fn new(session_id: u64) -> Self {
-        Self { session_id: session_id & (u64::MAX >> 1), version: 1, last: None }
+        Self { session_id: session_id & (u64::MAX >> 1), version: 1, last: None, secured: None }
     }
 }
 
@@ -142,12 +147,15 @@ pub struct LocalMedia {
     pub ptime_ms: u8,
     /// Payload type of telephone-event in our own offers; answers follow the offer.
     pub telephone_event: u8,
+    /// Whether SRTP is used.
+    pub srtp: SrtpPolicy,
     /// Identity, version and last text of our description.
     pub origin: Origin,
 }
 
 impl LocalMedia {
-    /// The usual choice: A-law and µ-law by the offer's order, both directions, 20 ms, telephone-event at 101.
+    /// The usual choice: A-law and µ-law by the offer's order, both directions, 20 ms, telephone-event at 101,
+    /// no SRTP.
     #[must_use]
     pub fn new(address: IpAddr, port: u16, session_id: u64) -> Self {
         Self {
@@ -158,6 +166,7 @@ impl LocalMedia {
             direction: Direction::SendRecv,
             ptime_ms: 20,
             telephone_event: 101,
+            srtp: SrtpPolicy::Off,
             origin: Origin::new(session_id),
         }
     }
@@ -184,8 +193,12 @@ pub struct Negotiated {
     pub remote_rtcp: Option<SocketAddr>,
     /// Direction from our side.
     pub direction: Direction,
+    /// RTCP shares the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
     /// Whether the peer has put us on hold: it doesn't want to receive (`sendonly`, `inactive`, or `c=0.0.0.0`).
     pub held: bool,
+    /// The keys, if SRTP was agreed.
+    pub keys: Option<Keys>,
 }
 
 /// Why a description can't be used.
@@ -197,12 +210,23 @@ pub enum SdpError {
     /// Not a session description.
     #[error("malformed session description: {0}")]
     Malformed(String),
-    /// Only secure or otherwise unknown transports were offered for audio.
-    #[error("audio only over a transport that we don't speak: offer RTP/AVP")]
+    /// Only transports that we don't speak, or that the policy rules out, were offered for audio.
+    #[error(
+        "audio only over a transport that we don't speak here: offer RTP/AVP, or RTP/SAVP where SRTP is on"
+    )]
     UnsupportedTransport,
     /// No `m=audio` line with a port, plain RTP and a usable address.
     #[error("no usable audio stream: offer RTP/AVP audio with a unicast IP address and a port")]
     NoAudio,
+    /// SRTP without a key that we can use.
+    #[error("no usable a=crypto line: offer AES_CM_128_HMAC_SHA1_80, _32 or AEAD_AES_256_GCM with one key")]
+    NoCommonCrypto,
+    /// The policy asks for SRTP, and none was offered.
+    #[error("SRTP is required here: offer RTP/SAVP with a=crypto")]
+    SrtpRequired,
+    /// The call is encrypted, and the new description isn't.
+    #[error("the call is encrypted and stays so: offer a=crypto again")]
+    SrtpDowngrade,
     /// The audio line has no codec of ours.
     #[error("no common codec: offer PCMA or PCMU")]
     NoCommonCodec,
@@ -218,7 +242,13 @@ impl SdpError {
         match self {
             Self::TooLarge => 413,
             Self::Malformed(_) => 400,
-            Self::UnsupportedTransport | Self::NoAudio | Self::NoCommonCodec | Self::AnswerMismatch => 488,
+            Self::UnsupportedTransport
+            | Self::NoAudio
+            | Self::NoCommonCodec
+            | Self::NoCommonCrypto
+            | Self::SrtpRequired
+            | Self::SrtpDowngrade
+            | Self::AnswerMismatch => 488,
         }
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sdp_types::{Attribute, Connection, Media, Session, Time};
 
+use super::crypto::{self, Crypto};
 use super::description::EVENTS;
 use super::{Direction, LocalMedia, Origin};
 use crate::codec::Codec;
@@ -22,6 +23,8 @@ pub(super) struct Audio<'a> {
     pub telephone_event: Option<u8>,
     pub ptime_ms: u8,
     pub direction: Direction,
+    pub rtcp_mux: bool,
+    pub crypto: &'a [Crypto],
 }
 
 /// Writes a description, and its origin with a version that rises only if the text changed (RFC 3264 §8).
@@ -36,7 +39,7 @@ pub(super) fn write(local: &LocalMedia, lines: &[Line<'_>]) -> (Bytes, Origin) {
         }
         _ => (origin.version, same),
     };
-    (sdp.clone(), Origin { session_id: origin.session_id, version, last: Some(sdp) })
+    (sdp.clone(), Origin { version, last: Some(sdp), ..origin.clone() })
 }
 
 fn text(local: &LocalMedia, lines: &[Line<'_>], version: u64) -> Bytes {
@@ -92,5 +95,9 @@ fn attributes(audio: &Audio<'_>) -> Vec<Attribute> {
     }
     attributes.push(Attribute::with_value("ptime", audio.ptime_ms));
     attributes.push(Attribute::new(audio.direction.as_str()));
+    if audio.rtcp_mux {
+        attributes.push(Attribute::new("rtcp-mux"));
+    }
+    attributes.extend(audio.crypto.iter().map(|line| Attribute::with_value("crypto", crypto::write(line))));
     attributes
 }

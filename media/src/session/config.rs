@@ -7,10 +7,10 @@ use crate::codec::Codec;
 use crate::dtmf::Digit;
 use crate::jitter_buffer::{self, JitterStats};
 use crate::playout::UtteranceId;
-use crate::sdp::{Direction, Negotiated, PayloadTypes};
+use crate::sdp::{Direction, Keys, Negotiated, PayloadTypes};
 
 /// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// The codec to send. Both laws of G.711 are understood when received.
     pub codec: Codec,
@@ -26,6 +26,8 @@ pub struct Agreement {
     pub direction: Direction,
     /// Whether the peer has put us on hold.
     pub held: bool,
+    /// SRTP keys, if agreed: then nothing else is sent or believed.
+    pub keys: Option<Keys>,
 }
 
 impl From<&Negotiated> for Agreement {
@@ -38,6 +40,7 @@ impl From<&Negotiated> for Agreement {
             remote: negotiated.remote,
             direction: negotiated.direction,
             held: negotiated.held,
+            keys: negotiated.keys.clone(),
         }
     }
 }
@@ -140,6 +143,10 @@ pub struct SessionStats {
     pub unproven: u64,
     /// Datagrams that aren't RTP.
     pub malformed: u64,
+    /// Packets that failed SRTP's authentication.
+    pub unauthenticated: u64,
+    /// SRTP packets seen before, or too old.
+    pub replayed: u64,
     /// Packets with a payload type that was not agreed.
     pub unknown_payload: u64,
     /// RTCP packets on the RTP port.

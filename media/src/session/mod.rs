@@ -7,6 +7,7 @@
 mod config;
 mod liveness;
 mod pacer;
+mod security;
 pub mod source;
 
 use std::collections::VecDeque;
@@ -26,13 +27,15 @@ use crate::jitter_buffer::JitterBuffer;
 use crate::playout::{Playout, PlayoutCommand, PlayoutEvent, PlayoutFull};
 use crate::rtp::packet::{HEADER_BYTES, Packet, is_rtcp};
 use crate::rtp::session::{Receiver, Sender};
+use crate::srtp::{MAX_RTP_OVERHEAD, SrtpError};
 use crate::{MAX_FRAME_SAMPLES, MAX_PTIME_MS, MIN_PTIME_MS, SAMPLES_PER_MS};
 use liveness::Liveness;
 use pacer::Pacer;
+use security::{Rekeyed, Security};
 use source::{SourceFilter, Verdict};
 
 /// Room that [`Session::tick`] needs for any packet.
-pub const MAX_PACKET_BYTES: usize = HEADER_BYTES + MAX_FRAME_SAMPLES;
+pub const MAX_PACKET_BYTES: usize = HEADER_BYTES + MAX_FRAME_SAMPLES + MAX_RTP_OVERHEAD;
 /// Comfort noise (RFC 3389, RFC 3551 §6).
 const COMFORT_NOISE: u8 = 13;
 /// Events kept for the owner; it reads them after every tick, so this is a flood.
@@ -45,6 +48,7 @@ pub struct Session {
     signalling: Option<std::net::IpAddr>,
     frame_samples: usize,
     source: SourceFilter,
+    security: Option<Box<Security>>,
     receiver: Receiver,
     jitter: JitterBuffer,
     keys: EventReceiver,
@@ -73,16 +77,19 @@ impl Session {
     pub fn new(config: SessionConfig, now: Instant) -> Self {
         let agreement = config.agreement;
         let frame_samples = frame_samples(agreement.ptime_ms);
+        let security = agreement.keys.as_ref().and_then(Security::new).map(Box::new);
+        // The first turn of the sequence number shall not come before the peer has seen a packet (RFC 3711 §3.3.1).
+        let sequence = if security.is_some() { config.sequence & 0x7FFF } else { config.sequence };
         Self {
-            agreement,
             signalling: config.signalling,
             frame_samples,
             source: SourceFilter::new(config.source, agreement.remote, config.signalling),
+            security,
             receiver: Receiver::default(),
             jitter: JitterBuffer::new(config.jitter_ms),
             keys: EventReceiver::default(),
             liveness: Liveness::new(now, parks_timeout(&agreement)),
-            sender: Sender::new(config.ssrc, config.sequence, config.timestamp),
+            sender: Sender::new(config.ssrc, sequence, config.timestamp),
             playout: Playout::default(),
             outgoing_keys: EventSender::default(),
             pacer: Pacer::new(now, period(frame_samples)),
@@ -91,6 +98,7 @@ impl Session {
             frame_fresh: false,
             events: VecDeque::with_capacity(16),
             stats: SessionStats::default(),
+            agreement,
         }
     }
 
@@ -104,6 +112,18 @@ impl Session {
             self.stats.rtcp += 1;
             return;
         }
+        let Some(mut security) = self.security.take() else {
+            return self.handle_plain(datagram, source, now);
+        };
+        match security.unprotect(datagram, now) {
+            Ok(plain) => self.handle_plain(plain, source, now),
+            Err(SrtpError::Replayed) => self.stats.replayed += 1,
+            Err(_) => self.stats.unauthenticated += 1,
+        }
+        self.security = Some(security);
+    }
+
+    fn handle_plain(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
         let Ok(packet) = Packet::parse(datagram) else {
             self.stats.malformed += 1;
             return;
@@ -152,8 +172,13 @@ impl Session {
         let samples = self.frame_samples;
         self.jitter.read(self.frame.get_mut(..samples).unwrap_or_default());
         self.frame_fresh = true;
-        let length =
+        let mut length =
             if self.agreement.direction.sends() { self.write_packet(out) } else { self.stay_silent() };
+        if let Some(security) = &mut self.security
+            && length > 0
+        {
+            length = security.protect(out, length);
+        }
         self.sender.advance(u32::try_from(samples).unwrap_or(0));
         Some(length)
     }
@@ -215,11 +240,30 @@ impl Session {
         if agreement.direction.sends() && !self.agreement.direction.sends() {
             self.mark = true;
         }
+        self.rekey(&agreement, now);
         self.source.update(agreement.remote, self.signalling);
         self.liveness.park(parks_timeout(&agreement), now);
         self.frame_samples = frame_samples(agreement.ptime_ms);
         self.pacer.set_period(period(self.frame_samples));
         self.agreement = agreement;
+    }
+
+    fn rekey(&mut self, agreement: &Agreement, now: Instant) {
+        let Some(keys) = &agreement.keys else {
+            self.security = None;
+            return;
+        };
+        let rekeyed = match &mut self.security {
+            Some(security) => security.rekey(keys, now),
+            None => {
+                self.security = Security::new(keys).map(Box::new);
+                Rekeyed::NewStream
+            }
+        };
+        if rekeyed == Rekeyed::NewStream {
+            self.sender.restart();
+            self.mark = true;
+        }
     }
 
     /// What was agreed last.
@@ -323,7 +367,7 @@ impl Session {
         if out.len() < HEADER_BYTES + samples {
             return 0;
         }
-        let Agreement { codec, payload_type, .. } = self.agreement;
+        let (codec, payload_type) = (self.agreement.codec, self.agreement.payload_type);
         let mark = std::mem::take(&mut self.mark);
         let header = self.sender.header(payload_type.send, mark, self.sender.timestamp(), samples);
         let Some(payload) = header.write(out, samples) else { return 0 };

@@ -15,6 +15,7 @@ fn agreement() -> Agreement {
         remote: address(PEER),
         direction: Direction::SendRecv,
         held: false,
+        keys: None,
     }
 }
 
@@ -66,6 +67,11 @@ impl Line {
                 payload: packet.payload.to_vec(),
             }
         })
+    }
+
+    fn tick_quietly(&mut self) {
+        self.session.tick(self.now, &mut [0; MAX_PACKET_BYTES]).expect("a frame is due");
+        self.now += MS * self.session.frame_samples() as u32 / 8;
     }
 
     fn hear(&mut self, payload: &[u8]) {
@@ -335,4 +341,125 @@ fn unread_events_are_bounded() {
     }
     assert_eq!(line.events().len(), MAX_EVENTS);
     assert_eq!(line.session.stats().events_dropped as usize, 1_001 - MAX_EVENTS);
+}
+
+mod srtp {
+    use super::*;
+    use crate::sdp::Keys;
+    use crate::srtp::{MAX_DATAGRAM, Protector, Seed, Suite, Unprotector};
+
+    fn keys(suite: Suite, peer: u8) -> Keys {
+        let key = |seed| Seed::new([seed; 32]).master_key(suite, None);
+        Keys { send: key(1), receive: key(peer) }
+    }
+
+    fn secured(suite: Suite) -> Agreement {
+        Agreement { keys: Some(keys(suite, 2)), ..agreement() }
+    }
+
+    fn sent(line: &mut Line) -> Vec<u8> {
+        let mut out = [0; MAX_PACKET_BYTES];
+        let length = line.session.tick(line.now, &mut out).expect("a frame is due");
+        line.now += MS * 20;
+        out[..length].to_vec()
+    }
+
+    fn say(line: &mut Line, protector: &mut Protector, payload: &[u8]) -> Vec<u8> {
+        let header = Header {
+            marker: false,
+            payload_type: 8,
+            sequence: line.sequence,
+            timestamp: line.timestamp,
+            ssrc: 1,
+        };
+        let mut buffer = [0; MAX_DATAGRAM];
+        buffer[..12].copy_from_slice(&header.to_bytes());
+        buffer[12..12 + payload.len()].copy_from_slice(payload);
+        let length = protector.protect_rtp(&mut buffer, 12 + payload.len()).unwrap();
+        line.sequence = line.sequence.wrapping_add(1);
+        line.timestamp = line.timestamp.wrapping_add(payload.len() as u32);
+        line.session.handle_rtp(&buffer[..length], address(PEER), line.now);
+        buffer[..length].to_vec()
+    }
+
+    fn peer(seed: u8, suite: Suite) -> Protector {
+        Protector::new(Seed::new([seed; 32]).master_key(suite, None)).unwrap()
+    }
+
+    #[test]
+    fn both_directions_are_protected() {
+        for suite in Suite::ALL {
+            let mut line = Line::with(secured(suite));
+            let mut theirs = Unprotector::new(keys(suite, 2).send).unwrap();
+            let mut protector = peer(2, suite);
+            for _ in 0..6 {
+                say(&mut line, &mut protector, &[0x80; 160]);
+                let packet = sent(&mut line);
+                let mut plain = [0; MAX_DATAGRAM];
+                let length = theirs.unprotect_rtp(&packet, &mut plain).unwrap();
+                assert_eq!(Packet::parse(&plain[..length]).unwrap().payload, [0xD5; 160]);
+            }
+            assert_eq!(line.session.next_frame().unwrap(), [Codec::Pcma.decode(0x80); 160]);
+        }
+    }
+
+    #[test]
+    fn plain_tampered_and_repeated_packets_are_counted_and_neither_heard_nor_locked_on() {
+        let suite = Suite::AesCm128HmacSha1_80;
+        let mut line = Line::with(secured(suite));
+        for _ in 0..50 {
+            line.hear(&[0x80; 160]);
+            line.tick_quietly();
+        }
+        assert_eq!(line.events(), [], "nothing was believed");
+        assert_eq!(line.session.stats().unauthenticated, 50);
+        let mut protector = peer(2, suite);
+        let mut packet = say(&mut line, &mut protector, &[0xD5; 160]);
+        line.session.handle_rtp(&packet, address(PEER), line.now);
+        packet[20] ^= 1;
+        packet[3] = packet[3].wrapping_add(9);
+        line.session.handle_rtp(&packet, address(PEER), line.now);
+        let stats = line.session.stats();
+        assert_eq!((stats.received, stats.replayed, stats.unauthenticated), (1, 1, 51));
+        for _ in 0..10_000 {
+            line.session.handle_rtp(&packet, address(PEER), line.now);
+        }
+        say(&mut line, &mut protector, &[0xD5; 160]);
+        assert_eq!(line.session.stats().received, 2, "ten thousand bad packets later");
+    }
+
+    #[test]
+    fn the_same_keys_again_change_nothing_and_a_new_one_of_the_peer_is_followed() {
+        let suite = Suite::AesCm128HmacSha1_80;
+        let mut line = Line::with(secured(suite));
+        let mut protector = peer(2, suite);
+        say(&mut line, &mut protector, &[0x80; 160]);
+        let ssrc = line.session.ssrc();
+        line.session.update(secured(suite), line.now);
+        say(&mut line, &mut protector, &[0x80; 160]);
+        assert_eq!((line.session.stats().received, line.session.ssrc()), (2, ssrc));
+        line.session.update(Agreement { keys: Some(keys(suite, 3)), ..agreement() }, line.now);
+        let mut renewed = peer(3, suite);
+        say(&mut line, &mut protector, &[0x80; 160]);
+        say(&mut line, &mut renewed, &[0x80; 160]);
+        assert_eq!(line.session.stats().received, 4, "a packet under the old key was on the way");
+        assert_eq!(line.session.ssrc(), ssrc, "our key is the same, and so is our stream");
+        line.now += MS * 3_000;
+        say(&mut line, &mut protector, &[0x80; 160]);
+        assert_eq!((line.session.stats().received, line.session.stats().unauthenticated), (4, 1));
+    }
+
+    #[test]
+    fn a_new_key_of_ours_begins_a_new_stream() {
+        let mut line = Line::with(secured(Suite::AesCm128HmacSha1_80));
+        sent(&mut line);
+        let ssrc = line.session.ssrc();
+        line.session.update(secured(Suite::AeadAes256Gcm), line.now);
+        let packet = sent(&mut line);
+        assert_ne!(line.session.ssrc(), ssrc);
+        let mut theirs = Unprotector::new(keys(Suite::AeadAes256Gcm, 2).send).unwrap();
+        let length = theirs.unprotect_rtp(&packet, &mut [0; MAX_DATAGRAM]).unwrap();
+        assert_eq!(length, 172);
+        assert!(packet[1] & 0x80 != 0 && packet[2] < 0x80, "marker, and a number far from its turn");
+    }
 }

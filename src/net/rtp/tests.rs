@@ -44,6 +44,7 @@ fn agreement(remote: SocketAddr) -> Agreement {
         remote,
         direction: Direction::SendRecv,
         held: false,
+        keys: None,
     }
 }
 
