@@ -14,7 +14,7 @@ use media::codec::Codec;
 use media::dtmf::Digit;
 use media::playout::{Chunk, PlayoutCommand, UtteranceId};
 use media::rtp::packet::Header;
-use media::sdp::{Direction, PayloadTypes};
+use media::sdp::PayloadTypes;
 use media::session::{Agreement, MAX_PACKET_BYTES, Session, SessionConfig};
 
 struct Counting;
@@ -49,16 +49,8 @@ fn packet(payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8], out: 
 #[test]
 fn ten_seconds_of_a_call_allocate_nothing() {
     let remote = "192.0.2.1:4000".parse().unwrap();
-    let agreement = Agreement {
-        codec: Codec::Pcma,
-        payload_type: PayloadTypes::same(8),
-        telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote,
-        direction: Direction::SendRecv,
-        held: false,
-        keys: None,
-    };
+    let agreement =
+        Agreement { telephone_event: Some(PayloadTypes::same(101)), ..Agreement::new(Codec::Pcma, remote) };
     let start = Instant::now();
     let mut session = Session::new(SessionConfig::new(agreement, 1, 2, 3), start);
     let utterance = UtteranceId(1);

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{CAP_MS, Chunk, FADE_MS, PlayoutCommand, PlayoutEvent, PlayoutFull, UtteranceId};
 use crate::SAMPLES_PER_MS;
-use crate::codec::Codec;
+use crate::codec::Law;
 
 /// Entries (chunks and ends) and unread events held at most. Two minutes in pieces of 10 ms are 12,000.
 const MAX_ENTRIES: usize = 16_384;
@@ -85,17 +85,29 @@ impl Playout {
     }
 
     /// Draws the next samples as codewords, silence where there is no audio. Returns how many were audio.
-    pub fn fill(&mut self, codec: Codec, out: &mut [u8]) -> usize {
+    pub fn fill(&mut self, law: Law, out: &mut [u8]) -> usize {
         let (mut rest, mut played) = (out, 0);
         while !rest.is_empty() {
-            let count = self.draw(codec, rest);
+            let count = self.draw(law, rest);
             if count == 0 {
                 break;
             }
             played += count;
             rest = rest.get_mut(count..).unwrap_or_default();
         }
-        rest.fill(codec.silence());
+        rest.fill(law.silence());
+        played
+    }
+
+    /// The same as linear samples.
+    pub fn fill_linear(&mut self, out: &mut [i16]) -> usize {
+        let mut codewords = [0; 160];
+        let mut played = 0;
+        for chunk in out.chunks_mut(codewords.len()) {
+            let codewords = codewords.get_mut(..chunk.len()).unwrap_or_default();
+            played += self.fill(Law::A, codewords);
+            Law::A.decode_into(codewords, chunk);
+        }
         played
     }
 
@@ -158,15 +170,15 @@ impl Playout {
     }
 
     /// Draws from the entry at the head; 0 when there is no audio.
-    fn draw(&mut self, codec: Codec, out: &mut [u8]) -> usize {
+    fn draw(&mut self, law: Law, out: &mut [u8]) -> usize {
         let Some(Entry::Audio { utterance, chunk, from, to }) = self.queue.front_mut() else { return 0 };
         let (utterance, room) = (*utterance, out.len().min(*to - *from));
         let room = self.fade.map_or(room, |fade| room.min(fade.left));
-        let count = chunk.encode(*from, codec, out.get_mut(..room).unwrap_or_default());
+        let count = chunk.encode(*from, law, out.get_mut(..room).unwrap_or_default());
         *from += count;
         let used_up = from == to;
         if let Some(fade) = &mut self.fade {
-            fade.apply(codec, out.get_mut(..count).unwrap_or_default());
+            fade.apply(law, out.get_mut(..count).unwrap_or_default());
             if fade.left == 0 {
                 self.fade = None;
             }
@@ -259,11 +271,11 @@ impl Playout {
 
 impl Fade {
     /// Turns down codewords on the way from full volume to none.
-    fn apply(&mut self, codec: Codec, codewords: &mut [u8]) {
+    fn apply(&mut self, law: Law, codewords: &mut [u8]) {
         for codeword in codewords {
             let gain = self.left * 1_024 / self.total.max(1);
-            let sample = i32::from(codec.decode(*codeword)) * i32::try_from(gain).unwrap_or(0) / 1_024;
-            *codeword = codec.encode(i16::try_from(sample).unwrap_or(0));
+            let sample = i32::from(law.decode(*codeword)) * i32::try_from(gain).unwrap_or(0) / 1_024;
+            *codeword = law.encode(i16::try_from(sample).unwrap_or(0));
             self.left = self.left.saturating_sub(1);
         }
     }
@@ -271,14 +283,14 @@ impl Fade {
 
 impl Chunk {
     /// Writes codewords from sample `from` on; the chunk's own law is copied untouched. Returns how many.
-    fn encode(&self, from: usize, codec: Codec, out: &mut [u8]) -> usize {
+    fn encode(&self, from: usize, law: Law, out: &mut [u8]) -> usize {
         match self {
-            Self::Pcm(samples) => codec.encode_into(samples.get(from..).unwrap_or_default(), out),
+            Self::Pcm(samples) => law.encode_into(samples.get(from..).unwrap_or_default(), out),
             Self::Pcmu(codewords) => {
-                Codec::Pcmu.transcode_into(codec, codewords.get(from..).unwrap_or_default(), out)
+                Law::Mu.transcode_into(law, codewords.get(from..).unwrap_or_default(), out)
             }
             Self::Pcma(codewords) => {
-                Codec::Pcma.transcode_into(codec, codewords.get(from..).unwrap_or_default(), out)
+                Law::A.transcode_into(law, codewords.get(from..).unwrap_or_default(), out)
             }
         }
     }

@@ -33,6 +33,7 @@ pub fn negotiate(offer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpErro
     let (crypto, keys) = crypto.unzip();
     let direction = stream.direction.reversed().and(local.direction);
     let codecs = [(codec, payload_type)];
+    let (event, ptime_ms) = (stream.event_for(codec), stream.ptime_for(codec));
     let lines = session.medias.iter().enumerate().map(|(other, refused)| {
         if other != index {
             return Line::Refused(refused);
@@ -40,8 +41,8 @@ pub fn negotiate(offer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpErro
         Line::Audio(Audio {
             proto: &media.proto,
             codecs: &codecs,
-            telephone_event: stream.telephone_event,
-            ptime_ms: stream.ptime_ms,
+            events: event.as_slice(),
+            ptime_ms,
             direction,
             rtcp_mux: stream.rtcp_mux,
             crypto: crypto.as_slice(),
@@ -55,8 +56,9 @@ pub fn negotiate(offer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpErro
         origin,
         codec,
         payload_type: PayloadTypes::same(payload_type),
-        telephone_event: stream.telephone_event.map(PayloadTypes::same),
-        ptime_ms: stream.ptime_ms,
+        telephone_event: event.map(|(_, number)| PayloadTypes::same(number)),
+        event_clock_hz: event.map_or(codec.clock_hz(), |(clock, _)| clock),
+        ptime_ms,
         remote: stream.remote,
         remote_rtcp: stream.rtcp,
         direction,

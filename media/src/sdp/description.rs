@@ -13,7 +13,6 @@ use crate::{MAX_PTIME_MS, MIN_PTIME_MS};
 /// The one event list that we ask for: the sixteen keys (RFC 4733 §3.2).
 pub(super) const EVENTS: &str = "0-15";
 const TELEPHONE_EVENT: &str = "telephone-event";
-const CLOCK_HZ: u32 = 8_000;
 const DEFAULT_PTIME_MS: u8 = 20;
 
 /// An audio line that could carry a call.
@@ -24,7 +23,9 @@ pub(super) struct Stream {
     pub rtcp: Option<SocketAddr>,
     /// Our codecs among the formats, in the line's order.
     pub codecs: SmallVec<[(Codec, u8); 4]>,
-    pub telephone_event: Option<u8>,
+    /// telephone-event by its clock.
+    pub events: SmallVec<[(u32, u8); 2]>,
+    /// Asked for by `ptime` within `maxptime`; not every codec can make it.
     pub ptime_ms: u8,
     /// Direction from the peer's side, `c=0.0.0.0` taken into account.
     pub direction: Direction,
@@ -97,9 +98,7 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         remote,
         rtcp: rtcp(media, remote),
         codecs: codecs(media),
-        telephone_event: formats(media)
-            .find(|(_, format)| format.is(TELEPHONE_EVENT))
-            .map(|(number, _)| number),
+        events: events(media),
         ptime_ms: ptime(session, media),
         direction,
         rtcp_mux: media.has_attribute("rtcp-mux"),
@@ -138,15 +137,24 @@ fn rtcp(media: &Media, remote: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
+impl Stream {
+    /// The packet time to send a codec with: what was asked for if the codec can make it, else 20 ms.
+    pub fn ptime_for(&self, codec: Codec) -> u8 {
+        if codec.can_packetize(self.ptime_ms) { self.ptime_ms } else { DEFAULT_PTIME_MS.min(self.ptime_ms) }
+    }
+
+    /// The telephone-event that goes with a codec: of the same clock (RFC 4733 §2.1), or, as many peers offer no
+    /// other, of 8,000 Hz.
+    pub fn event_for(&self, codec: Codec) -> Option<(u32, u8)> {
+        let of = |clock: u32| self.events.iter().find(|(known, _)| *known == clock).copied();
+        of(codec.clock_hz()).or_else(|| of(Codec::Pcma.clock_hz()))
+    }
+}
+
 struct Format<'a> {
     name: &'a str,
     clock: u32,
-}
-
-impl Format<'_> {
-    fn is(&self, name: &str) -> bool {
-        self.clock == CLOCK_HZ && self.name.eq_ignore_ascii_case(name)
-    }
+    channels: u8,
 }
 
 /// The formats of the line in its order, with their names: by `rtpmap`, or by RFC 3551 §6 without one.
@@ -156,13 +164,13 @@ fn formats(media: &Media) -> impl Iterator<Item = (u8, Format<'_>)> {
         let mapped = media.get_attribute_values("rtpmap").flatten().find_map(|value| rtpmap(value, number));
         let format = mapped.or_else(|| {
             let codec = Codec::from_static_payload_type(number)?;
-            Some(Format { name: codec.encoding_name(), clock: CLOCK_HZ })
+            Some(Format { name: codec.encoding_name(), clock: codec.clock_hz(), channels: codec.channels() })
         });
         format.map(|format| (number, format))
     })
 }
 
-/// `<payload type> <encoding name>/<clock rate>[/<channels>]`, only if it is about `number` and mono.
+/// `<payload type> <encoding name>/<clock rate>[/<channels>]`, only if it is about `number`.
 fn rtpmap(value: &str, number: u8) -> Option<Format<'_>> {
     let (mapped, encoding) = value.trim().split_once([' ', '\t'])?;
     if mapped.parse() != Ok(number) {
@@ -170,16 +178,30 @@ fn rtpmap(value: &str, number: u8) -> Option<Format<'_>> {
     }
     let mut parts = encoding.trim().split('/');
     let (name, clock) = (parts.next()?, parts.next()?.trim().parse().ok()?);
-    let mono = parts.next().is_none_or(|channels| channels.trim() == "1");
-    Some(Format { name, clock: if mono { clock } else { 0 } })
+    let channels = parts.next().map_or(Some(1), |channels| channels.trim().parse().ok())?;
+    Some(Format { name, clock, channels })
 }
 
 fn codecs(media: &Media) -> SmallVec<[(Codec, u8); 4]> {
     let mut found = SmallVec::<[(Codec, u8); 4]>::new();
     for (number, format) in formats(media) {
-        let codec = Codec::from_encoding_name(format.name).filter(|_| format.clock == CLOCK_HZ);
+        let codec = Codec::from_rtpmap(format.name, format.clock, format.channels);
         if let Some(codec) = codec.filter(|codec| found.iter().all(|(known, _)| known != codec)) {
             found.push((codec, number));
+        }
+    }
+    found
+}
+
+fn events(media: &Media) -> SmallVec<[(u32, u8); 2]> {
+    let mut found = SmallVec::<[(u32, u8); 2]>::new();
+    for (number, format) in
+        formats(media).filter(|(_, format)| format.name.eq_ignore_ascii_case(TELEPHONE_EVENT))
+    {
+        // Clocks without a codec of ours mean nothing to us, and a list of them isn't kept.
+        let known = Codec::ALL.iter().any(|codec| codec.clock_hz() == format.clock);
+        if known && found.iter().all(|(clock, _)| *clock != format.clock) {
+            found.push((format.clock, number));
         }
     }
     found

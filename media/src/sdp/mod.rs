@@ -145,7 +145,8 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// Packet time to ask for in our own offers, 10–60 ms; answers follow the offer.
     pub ptime_ms: u8,
-    /// Payload type of telephone-event in our own offers; answers follow the offer.
+    /// Payload type of telephone-event in our own offers (the next number for a second clock); answers follow the
+    /// offer.
     pub telephone_event: u8,
     /// Whether SRTP is used.
     pub srtp: SrtpPolicy,
@@ -183,9 +184,11 @@ pub struct Negotiated {
     pub codec: Codec,
     /// Its payload type numbers.
     pub payload_type: PayloadTypes,
-    /// Payload type numbers of telephone-event/8000, if agreed.
+    /// Payload type numbers of telephone-event, if agreed.
     pub telephone_event: Option<PayloadTypes>,
-    /// Packet time of what we send: a multiple of 10 from 10 to 60 ms.
+    /// The clock of telephone-event, in Hz.
+    pub event_clock_hz: u32,
+    /// Packet time of what we send: a multiple of 10 from 10 to 60 ms that the codec can make.
     pub ptime_ms: u8,
     /// Where the peer says that it receives RTP. The address is unspecified under RFC 2543 hold.
     pub remote: SocketAddr,
@@ -228,7 +231,7 @@ pub enum SdpError {
     #[error("the call is encrypted and stays so: offer a=crypto again")]
     SrtpDowngrade,
     /// The audio line has no codec of ours.
-    #[error("no common codec: offer PCMA or PCMU")]
+    #[error("no common codec: offer PCMA, PCMU or what the trunk names")]
     NoCommonCodec,
     /// An answer that doesn't fit the offer: other number of lines, or a codec that was not offered.
     #[error("the answer does not match our offer")]

@@ -1,6 +1,7 @@
 //! Our own offers (delayed offer, outgoing calls, a re-INVITE without a body) and the answers to them.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::crypto;
 use super::description;
@@ -35,10 +36,20 @@ pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
     let number = |codec: Codec| {
         let earlier =
             agreed.as_ref().and_then(|(_, stream)| stream.codecs.iter().find(|(known, _)| *known == codec));
-        earlier.map_or(codec.static_payload_type(), |(_, number)| *number)
+        earlier.map_or(codec.payload_type(), |(_, number)| *number)
     };
     let codecs: Vec<_> = local.codecs.iter().map(|codec| (*codec, number(*codec))).collect();
-    let telephone_event = agreed.as_ref().and_then(|(_, stream)| stream.telephone_event);
+    let mut events = SmallVec::<[(u32, u8); 2]>::new();
+    for codec in &local.codecs {
+        let clock = codec.clock_hz();
+        if events.iter().all(|(known, _)| *known != clock) {
+            let earlier = agreed
+                .as_ref()
+                .and_then(|(_, stream)| stream.events.iter().find(|(known, _)| *known == clock));
+            let fresh = local.telephone_event + u8::from(!events.is_empty());
+            events.push((clock, earlier.map_or(fresh, |(_, number)| *number)));
+        }
+    }
     let proto = if local.srtp.is_required() { "RTP/SAVP" } else { "RTP/AVP" };
     // What was agreed stays: an offer within a call neither drops the keys nor brings them up again.
     let seed = local.srtp.seed().filter(|_| before.is_none() || local.origin.secured.is_some());
@@ -47,7 +58,7 @@ pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
         Line::Audio(Audio {
             proto: agreed.as_ref().map_or(proto, |(proto, _)| proto),
             codecs: &codecs,
-            telephone_event: Some(telephone_event.unwrap_or(local.telephone_event)),
+            events: &events,
             ptime_ms: local.ptime_ms,
             direction: local.direction,
             rtcp_mux: agreed.as_ref().is_some_and(|(_, stream)| stream.rtcp_mux),
@@ -101,17 +112,19 @@ pub fn accept_answer(answer: &[u8], local: &LocalMedia) -> Result<Negotiated, Sd
             offered_as(*codec).map(|receive| (*codec, PayloadTypes { send: *send, receive }))
         })
         .ok_or(SdpError::NoCommonCodec)?;
-    let telephone_event = theirs
-        .telephone_event
-        .zip(ours.telephone_event)
-        .map(|(send, receive)| PayloadTypes { send, receive });
+    // The same clock on both sides, or there is none.
+    let event = theirs.event_for(codec).and_then(|(clock, send)| {
+        let receive = ours.events.iter().find(|(known, _)| *known == clock)?.1;
+        Some((clock, PayloadTypes { send, receive }))
+    });
     Ok(Negotiated {
         sdp,
         origin: Origin { secured, ..local.origin.clone() },
         codec,
         payload_type,
-        telephone_event,
-        ptime_ms: theirs.ptime_ms,
+        telephone_event: event.map(|(_, numbers)| numbers),
+        event_clock_hz: event.map_or(codec.clock_hz(), |(clock, _)| clock),
+        ptime_ms: theirs.ptime_for(codec),
         remote: theirs.remote,
         remote_rtcp: theirs.rtcp,
         direction: theirs.direction.reversed().and(local.direction),

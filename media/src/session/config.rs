@@ -5,19 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use super::source::SourcePolicy;
 use crate::codec::Codec;
 use crate::dtmf::Digit;
-use crate::jitter_buffer::{self, JitterStats};
+use crate::jitter_buffer::{JitterRange, JitterStats};
 use crate::playout::UtteranceId;
 use crate::sdp::{Direction, Keys, Negotiated, PayloadTypes};
 
 /// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
-    /// The codec to send. Both laws of G.711 are understood when received.
+    /// The codec to send. Both laws of G.711, and G.722, are understood when received.
     pub codec: Codec,
     /// Its payload types.
     pub payload_type: PayloadTypes,
     /// Payload types of telephone-event, if agreed.
     pub telephone_event: Option<PayloadTypes>,
+    /// The clock of telephone-event, in Hz: 8,000, or that of Opus.
+    pub event_clock_hz: u32,
     /// Packet time of what we send, in milliseconds; rounded down to a multiple of 10 within 10–60.
     pub ptime_ms: u8,
     /// RTP address of the peer's SDP.
@@ -30,12 +32,31 @@ pub struct Agreement {
     pub keys: Option<Keys>,
 }
 
+impl Agreement {
+    /// A codec under its usual number, both directions, 20 ms, nothing else.
+    #[must_use]
+    pub const fn new(codec: Codec, remote: SocketAddr) -> Self {
+        Self {
+            codec,
+            payload_type: PayloadTypes::same(codec.payload_type()),
+            telephone_event: None,
+            event_clock_hz: 8_000,
+            ptime_ms: 20,
+            remote,
+            direction: Direction::SendRecv,
+            held: false,
+            keys: None,
+        }
+    }
+}
+
 impl From<&Negotiated> for Agreement {
     fn from(negotiated: &Negotiated) -> Self {
         Self {
             codec: negotiated.codec,
             payload_type: negotiated.payload_type,
             telephone_event: negotiated.telephone_event,
+            event_clock_hz: negotiated.event_clock_hz,
             ptime_ms: negotiated.ptime_ms,
             remote: negotiated.remote,
             direction: negotiated.direction,
@@ -54,8 +75,8 @@ pub struct SessionConfig {
     pub source: SourcePolicy,
     /// The address that the peer's signalling comes from: stands in for a private or unspecified address in SDP.
     pub signalling: Option<IpAddr>,
-    /// Delay of the jitter buffer in milliseconds, 20–200.
-    pub jitter_ms: u16,
+    /// Bounds of the jitter buffer's delay.
+    pub jitter: JitterRange,
     /// Our SSRC; random (RFC 3550 §5.1).
     pub ssrc: u32,
     /// Our first sequence number; random.
@@ -65,14 +86,14 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// Defaults around an agreement: policy `address`, 60 ms of jitter buffer.
+    /// Defaults around an agreement: policy `address`, a jitter buffer of 40–120 ms.
     #[must_use]
     pub fn new(agreement: Agreement, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         Self {
             agreement,
             source: SourcePolicy::default(),
             signalling: None,
-            jitter_ms: jitter_buffer::TARGET_MS,
+            jitter: JitterRange::default(),
             ssrc,
             sequence,
             timestamp,
@@ -129,12 +150,22 @@ pub struct SessionStats {
     pub received: u64,
     /// Packets lost on the way, over all streams of the session.
     pub lost: u64,
+    /// Packets received twice.
+    pub duplicate: u64,
+    /// Packets that came, but too late or too many to be heard.
+    pub discarded: u64,
     /// Packets that arrived after a later one.
     pub reordered: u64,
     /// SSRC changes and restarts of the peer's stream.
     pub restarts: u32,
     /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
     pub jitter_ms: f32,
+    /// Delay that the jitter buffer aims for, in milliseconds.
+    pub delay_ms: u64,
+    /// Speech heard from packets, in milliseconds.
+    pub heard_ms: u64,
+    /// Speech made up for what was missing, in milliseconds.
+    pub concealed_ms: u64,
     /// The jitter buffer's counters.
     pub buffer: JitterStats,
     /// Datagrams from sources that may not speak.

@@ -1,22 +1,14 @@
 use super::*;
+use crate::codec::{Codec, Law};
 use crate::playout::{Chunk, UtteranceId};
-use crate::rtp::packet::Header;
+use crate::rtp::packet::{Header, Packet};
 use crate::sdp::{Direction, PayloadTypes};
 
 const PEER: &str = "192.0.2.1:4000";
 const MS: Duration = Duration::from_millis(1);
 
 fn agreement() -> Agreement {
-    Agreement {
-        codec: Codec::Pcma,
-        payload_type: PayloadTypes::same(8),
-        telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote: address(PEER),
-        direction: Direction::SendRecv,
-        held: false,
-        keys: None,
-    }
+    Agreement { telephone_event: Some(PayloadTypes::same(101)), ..Agreement::new(Codec::Pcma, address(PEER)) }
 }
 
 fn address(text: &str) -> SocketAddr {
@@ -126,8 +118,8 @@ fn the_callers_audio_comes_out_after_sixty_milliseconds_one_frame_a_tick() {
         assert_eq!(line.session.next_frame(), None);
     }
     assert!(frames[..3].iter().all(|frame| frame == &[0; 160]));
-    assert_eq!(frames[3], [Codec::Pcma.decode(0x80); 160]);
-    assert_eq!(frames[5], [Codec::Pcma.decode(0x82); 160]);
+    assert_eq!(frames[3], [Law::A.decode(0x80); 160]);
+    assert_eq!(frames[5], [Law::A.decode(0x82); 160]);
     assert_eq!(line.events(), [MediaEvent::FirstPacket { source: address(PEER) }]);
 }
 
@@ -186,7 +178,8 @@ fn comfort_noise_keeps_the_call_alive_and_plays_silence() {
         line.hear_from(PEER, 1, 13, &[0x40]);
         line.tick();
     }
-    assert_eq!(line.session.next_frame().unwrap(), [0; 160]);
+    let noise = line.session.next_frame().unwrap();
+    assert!(noise.iter().any(|sample| *sample != 0) && noise.iter().all(|sample| sample.abs() < 60));
     assert_eq!(line.session.stats().comfort_noise, 5);
 }
 
@@ -230,7 +223,7 @@ fn a_sent_key_replaces_audio_and_playout_waits() {
     assert_eq!(types.iter().map(|p| p.payload_type).collect::<Vec<_>>(), [101, 101, 101, 101, 8, 8]);
     assert!(types[..4].iter().all(|p| p.timestamp == types[0].timestamp));
     assert_eq!(types[4].timestamp.wrapping_sub(types[0].timestamp), 640);
-    assert_eq!(types[4].payload, [Codec::Pcma.encode(1_000); 160]);
+    assert_eq!(types[4].payload, [Law::A.encode(1_000); 160]);
     let mut without = Line::with(Agreement { telephone_event: None, ..agreement() });
     assert!(!without.session.send_digit(Digit::from_char('5').unwrap(), 40));
 }
@@ -328,7 +321,7 @@ fn a_stream_that_restarts_is_heard_again() {
         line.hear_from(PEER, 77, 8, &[0x80; 160]);
         line.tick();
     }
-    assert_eq!(line.session.next_frame().unwrap(), [Codec::Pcma.decode(0x80); 160]);
+    assert_eq!(line.session.next_frame().unwrap(), [Law::A.decode(0x80); 160]);
     assert_eq!(line.session.stats().restarts, 1);
 }
 
@@ -399,7 +392,7 @@ mod srtp {
                 let length = theirs.unprotect_rtp(&packet, &mut plain).unwrap();
                 assert_eq!(Packet::parse(&plain[..length]).unwrap().payload, [0xD5; 160]);
             }
-            assert_eq!(line.session.next_frame().unwrap(), [Codec::Pcma.decode(0x80); 160]);
+            assert_eq!(line.session.next_frame().unwrap(), [Law::A.decode(0x80); 160]);
         }
     }
 
@@ -461,5 +454,79 @@ mod srtp {
         let length = theirs.unprotect_rtp(&packet, &mut [0; MAX_DATAGRAM]).unwrap();
         assert_eq!(length, 172);
         assert!(packet[1] & 0x80 != 0 && packet[2] < 0x80, "marker, and a number far from its turn");
+    }
+}
+
+mod codecs {
+    use super::*;
+    use crate::codec::{Decoder, Encoder};
+
+    fn tone(samples: usize, rate: f64) -> Vec<i16> {
+        (0..samples)
+            .map(|n| (8_000.0 * (std::f64::consts::TAU * 500.0 * n as f64 / rate).sin()) as i16)
+            .collect()
+    }
+
+    fn energy(samples: &[i16]) -> f64 {
+        (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len() as f64).sqrt()
+    }
+
+    /// Speaks and listens over a session for a second and gives the levels heard by both.
+    fn converse(line: &mut Line, codec: Codec) -> (f64, f64) {
+        let (mut encoder, mut decoder) = (Encoder::new(codec).unwrap(), Decoder::new(codec).unwrap());
+        let clock = codec.clock_hz() / 50;
+        let utterance = UtteranceId(2);
+        let chunk = Chunk::Pcm(tone(8_000, 8_000.0).into());
+        line.session.playout(PlayoutCommand::Audio { utterance, chunk }).unwrap();
+        let (mut heard, mut said) = (Vec::new(), Vec::new());
+        for spoken in
+            tone(codec.rate_hz() as usize, f64::from(codec.rate_hz())).chunks(codec.rate_hz() as usize / 50)
+        {
+            let mut payload = [0; 480];
+            let length = encoder.encode(spoken, &mut payload);
+            let timestamp = line.timestamp;
+            line.hear_from(PEER, 1, codec.payload_type(), &payload[..length]);
+            line.timestamp = timestamp.wrapping_add(clock);
+            let sent = line.tick().unwrap();
+            assert_eq!(sent.payload_type, codec.payload_type());
+            let mut samples = [0; 960];
+            let count = decoder.decode(&sent.payload, &mut samples);
+            assert_eq!(count, codec.rate_hz() as usize / 50);
+            said.extend_from_slice(&samples[..count]);
+            assert_eq!(
+                line.session.wide_frame().map(<[i16]>::len),
+                (codec.rate_hz() == 16_000).then_some(320)
+            );
+            heard.extend_from_slice(line.session.next_frame().unwrap());
+        }
+        (energy(&heard[1_600..]), energy(&said[said.len() / 4..]))
+    }
+
+    #[test]
+    fn every_codec_carries_a_voice_both_ways_and_can_be_changed_in_the_call() {
+        let of = |codec: Codec| Agreement {
+            codec,
+            payload_type: PayloadTypes::same(codec.payload_type()),
+            ..agreement()
+        };
+        let mut line = Line::with(of(Codec::Pcmu));
+        for codec in Codec::ALL.iter().chain(Codec::ALL.iter().rev()) {
+            line.session.update(of(*codec), line.now);
+            let (heard, said) = converse(&mut line, *codec);
+            for level in [heard, said] {
+                assert!((4_500.0..6_300.0).contains(&level), "{codec:?}: heard {heard:.0}, said {said:.0}");
+            }
+        }
+        assert_eq!(line.session.stats().concealed_ms, 0);
+    }
+
+    #[test]
+    fn timestamps_count_the_codecs_clock() {
+        for codec in Codec::ALL {
+            let payload_type = PayloadTypes::same(codec.payload_type());
+            let mut line = Line::with(Agreement { codec: *codec, payload_type, ..agreement() });
+            let (first, second) = (line.tick().unwrap(), line.tick().unwrap());
+            assert_eq!(second.timestamp.wrapping_sub(first.timestamp), codec.clock_hz() / 50, "{codec:?}");
+        }
     }
 }

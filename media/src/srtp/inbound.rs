@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 
 use super::cipher::{Cipher, Index, open};
 use super::kdf::SessionKeys;
-use super::replay::ReplayWindow;
 use super::{INDEX_BYTES, MAX_DATAGRAM, MasterKey, SrtpError, rtcp_ssrc, rtp_header_bytes, rtp_identity};
+use crate::window::Window;
 
 /// Streams under one key that are told apart: the caller's, and those before and after a transfer.
 const STREAMS: usize = 4;
@@ -20,8 +20,8 @@ pub struct Unprotector {
     rtp: Cipher,
     rtcp: Cipher,
     /// Only streams with an authentic packet are here, so that nobody can push one out.
-    streams: SmallVec<[(u32, ReplayWindow); STREAMS]>,
-    reports: SmallVec<[(u32, ReplayWindow); STREAMS]>,
+    streams: SmallVec<[(u32, Window); STREAMS]>,
+    reports: SmallVec<[(u32, Window); STREAMS]>,
     /// Roll-over counters that streams had under the key before this one.
     earlier: SmallVec<[(u32, u64); STREAMS]>,
 }
@@ -78,7 +78,7 @@ impl Unprotector {
         }
         let known = self.streams.iter().position(|(known, _)| *known == ssrc);
         let window = known.and_then(|place| self.streams.get(place)).map(|(_, window)| *window);
-        let candidates = match window.as_ref().and_then(ReplayWindow::newest) {
+        let candidates = match window.as_ref().and_then(Window::newest) {
             Some(newest) => Candidates::from_slice(&[nearest(newest, sequence).ok_or(SrtpError::Replayed)?]),
             None => self.first_candidates(ssrc, sequence),
         };
@@ -90,7 +90,7 @@ impl Unprotector {
             }
             match self.open_rtp(datagram, Index { ssrc, packet: index }, out) {
                 Ok(length) => {
-                    window.accept(index);
+                    window.insert(index);
                     remember(&mut self.streams, ssrc, window);
                     return Ok(length);
                 }
@@ -113,7 +113,7 @@ impl Unprotector {
         let known = self.reports.iter().find(|(known, _)| *known == ssrc);
         let mut window = known.map(|(_, window)| *window).unwrap_or_default();
         let (length, index) = self.open_rtcp(datagram, ssrc, &window, out)?;
-        window.accept(index);
+        window.insert(index);
         remember(&mut self.reports, ssrc, window);
         Ok(length)
     }
@@ -172,7 +172,7 @@ impl Unprotector {
         &self,
         datagram: &[u8],
         ssrc: u32,
-        window: &ReplayWindow,
+        window: &Window,
         out: &mut [u8; MAX_DATAGRAM],
     ) -> Result<(usize, u64), SrtpError> {
         let suite = self.master.suite();
@@ -248,7 +248,7 @@ fn nearest(newest: u64, sequence: u16) -> Option<u64> {
     }
 }
 
-fn remember(list: &mut SmallVec<[(u32, ReplayWindow); STREAMS]>, ssrc: u32, window: ReplayWindow) {
+fn remember(list: &mut SmallVec<[(u32, Window); STREAMS]>, ssrc: u32, window: Window) {
     if let Some((_, known)) = list.iter_mut().find(|(known, _)| *known == ssrc) {
         *known = window;
         return;

@@ -9,7 +9,6 @@ mod inbound;
 mod kdf;
 mod key;
 mod outbound;
-mod replay;
 
 pub use inbound::Unprotector;
 pub use key::{MasterKey, Mki, Seed};

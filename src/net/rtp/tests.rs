@@ -2,7 +2,7 @@ use super::*;
 
 use std::net::UdpSocket;
 
-use media::codec::Codec;
+use media::codec::{Codec, Law};
 use media::dtmf::Digit;
 use media::playout::{Chunk, UtteranceId};
 use media::sdp::{Direction, PayloadTypes};
@@ -36,16 +36,7 @@ struct Line {
 }
 
 fn agreement(remote: SocketAddr) -> Agreement {
-    Agreement {
-        codec: Codec::Pcmu,
-        payload_type: PayloadTypes::same(0),
-        telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote,
-        direction: Direction::SendRecv,
-        held: false,
-        keys: None,
-    }
+    Agreement { telephone_event: Some(PayloadTypes::same(101)), ..Agreement::new(Codec::Pcmu, remote) }
 }
 
 fn line(pool: &RtpPool, room: usize) -> Line {
@@ -210,7 +201,7 @@ async fn a_message_is_recorded_after_the_beep_and_complete_when_the_caller_hangs
     assert_eq!((stopped.end, stopped.missed, &stopped.path), (RecordingEnd::Closed, 0, &path));
     let samples: Vec<i16> =
         hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
-    let voice = Codec::Pcmu.decode(0x10);
+    let voice = Law::Mu.decode(0x10);
     let spoken = samples.iter().filter(|sample| **sample == voice).count();
     assert!(spoken > 20 * 160, "{spoken} samples of voice in {}", samples.len());
     assert_eq!(stopped.written.unwrap().as_millis() as usize * 8, samples.len());

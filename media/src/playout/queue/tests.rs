@@ -23,7 +23,7 @@ fn clear(playout: &mut Playout) {
 
 fn frame(playout: &mut Playout) -> [u8; 160] {
     let mut out = [0; 160];
-    playout.fill(Codec::Pcma, &mut out);
+    playout.fill(Law::A, &mut out);
     out
 }
 
@@ -36,7 +36,7 @@ fn nothing_queued_is_silence() {
     let mut playout = Playout::default();
     assert_eq!(frame(&mut playout), [0xD5; 160]);
     let mut out = [0; 160];
-    assert_eq!(playout.fill(Codec::Pcmu, &mut out), 0);
+    assert_eq!(playout.fill(Law::Mu, &mut out), 0);
     assert_eq!(out, [0xFF; 160]);
 }
 
@@ -58,8 +58,8 @@ fn the_other_law_and_linear_audio_are_encoded() {
     audio(&mut playout, A, Chunk::Pcmu(Bytes::from(vec![0x80; 80])));
     audio(&mut playout, A, pcm(80, -5_000));
     let sent = frame(&mut playout);
-    assert_eq!(sent[..80], [Codec::Pcma.encode(32_124); 80]);
-    assert_eq!(sent[80..], [Codec::Pcma.encode(-5_000); 80]);
+    assert_eq!(sent[..80], [Law::A.encode(32_124); 80]);
+    assert_eq!(sent[80..], [Law::A.encode(-5_000); 80]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn clear_fades_for_forty_milliseconds_and_tells_what_was_heard() {
     let fade: Vec<i32> = [frame(&mut playout), frame(&mut playout)]
         .concat()
         .iter()
-        .map(|c| i32::from(Codec::Pcma.decode(*c)))
+        .map(|c| i32::from(Law::A.decode(*c)))
         .collect();
     assert!(fade.windows(2).all(|pair| pair[1] <= pair[0]), "the fade only falls");
     assert!(fade[0] > 7_500 && fade[160] < 4_300 && fade[319] < 100);
@@ -148,7 +148,7 @@ fn what_is_queued_after_a_clear_plays_behind_the_fade_at_full_volume() {
     end(&mut playout, B);
     frame(&mut playout);
     frame(&mut playout);
-    assert_eq!(frame(&mut playout), [Codec::Pcma.encode(4_000); 160]);
+    assert_eq!(frame(&mut playout), [Law::A.encode(4_000); 160]);
     let expected = [
         PlayoutEvent::Cleared { utterance: A, sent_ms: 40, unsent_ms: 160 },
         PlayoutEvent::Drained { utterance: B, sent_ms: 20 },
@@ -180,7 +180,7 @@ fn an_utterance_that_ends_inside_the_fade_is_drained() {
     end(&mut playout, A);
     clear(&mut playout);
     let faded = frame(&mut playout);
-    assert!(Codec::Pcma.decode(faded[159]).abs() < 64);
+    assert!(Law::A.decode(faded[159]).abs() < 64);
     assert_eq!(events(&mut playout), [PlayoutEvent::Drained { utterance: A, sent_ms: 20 }]);
 }
 
@@ -253,7 +253,7 @@ proptest! {
                 Step::Clear => clear(&mut playout),
                 Step::Frame => {
                     let mut out = [0; 160];
-                    heard += playout.fill(Codec::Pcmu, &mut out);
+                    heard += playout.fill(Law::Mu, &mut out);
                 }
                 Step::Audio(..) | Step::End(..) => {}
             }
@@ -268,7 +268,7 @@ proptest! {
         }
         let mut out = [0; 160];
         while !playout.is_idle() {
-            heard += playout.fill(Codec::Pcmu, &mut out);
+            heard += playout.fill(Law::Mu, &mut out);
         }
         while let Some(event) = playout.poll_event() {
             let (PlayoutEvent::Drained { utterance, sent_ms } | PlayoutEvent::Cleared { utterance, sent_ms, .. }) = event;

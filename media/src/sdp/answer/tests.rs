@@ -362,3 +362,59 @@ mod srtp {
         );
     }
 }
+
+mod wide_band {
+    use super::*;
+
+    fn wide() -> LocalMedia {
+        LocalMedia { codecs: vec![Codec::G722, Codec::Pcma], ..local() }
+    }
+
+    #[test]
+    fn g722_keeps_its_odd_clock() {
+        for (formats, lines) in [("9 8", &[][..]), ("96 8", &["a=rtpmap:96 G722/8000"][..])] {
+            let agreed = negotiate(offer(formats, lines).as_bytes(), &wide()).unwrap();
+            assert_eq!(
+                (agreed.codec, agreed.codec.clock_hz(), agreed.codec.rate_hz()),
+                (Codec::G722, 8_000, 16_000)
+            );
+            assert!(text(&agreed).contains(&format!("a=rtpmap:{} G722/8000\r\n", agreed.payload_type.send)));
+        }
+        let wrong = negotiate(offer("96", &["a=rtpmap:96 G722/16000"]).as_bytes(), &wide());
+        assert_eq!(wrong, Err(SdpError::NoCommonCodec));
+        assert_eq!(answer("9", &[]), Err(SdpError::NoCommonCodec), "only if it is among ours");
+    }
+
+    #[test]
+    fn a_codec_of_two_channels_is_another_codec() {
+        assert_eq!(answer("96", &["a=rtpmap:96 PCMA/8000/2"]), Err(SdpError::NoCommonCodec));
+        assert_eq!(answer("96", &["a=rtpmap:96 PCMA/8000/x"]), Err(SdpError::NoCommonCodec));
+    }
+
+    #[cfg(feature = "opus")]
+    #[test]
+    fn opus_comes_with_the_telephone_event_of_its_clock() {
+        let opus = LocalMedia { codecs: vec![Codec::Opus, Codec::Pcma], ..local() };
+        let lines = [
+            "a=rtpmap:111 opus/48000/2",
+            "a=fmtp:111 useinbandfec=1",
+            "a=rtpmap:101 telephone-event/8000",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=ptime:30",
+        ];
+        let agreed = negotiate(offer("111 8 101 110", &lines).as_bytes(), &opus).unwrap();
+        assert_eq!((agreed.codec, agreed.event_clock_hz, agreed.ptime_ms), (Codec::Opus, 48_000, 20));
+        assert_eq!(agreed.telephone_event, Some(PayloadTypes::same(110)));
+        assert!(
+            text(&agreed)
+                .contains("RTP/AVP 111 110\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1;")
+        );
+        let one = negotiate(offer("111 101", &lines[..3]).as_bytes(), &opus).unwrap();
+        assert_eq!((one.telephone_event, one.event_clock_hz), (Some(PayloadTypes::same(101)), 8_000));
+        let built = crate::sdp::offer::build(&opus).unwrap();
+        let offered = String::from_utf8(built.sdp.to_vec()).unwrap();
+        assert!(offered.contains("RTP/AVP 111 8 101 102\r\n"), "{offered}");
+        assert!(offered.contains("a=rtpmap:101 telephone-event/48000\r\n"), "{offered}");
+        assert!(offered.contains("a=rtpmap:102 telephone-event/8000\r\n"), "{offered}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What is sent.
+
+use super::Session;
+use super::hearing::MAX_WIDE_SAMPLES;
+use crate::MAX_FRAME_SAMPLES;
+use crate::codec::{Codec, Encoder, NARROW_HZ};
+use crate::dtmf::telephone_event::{OutgoingEvent, PAYLOAD_BYTES};
+use crate::playout::Playout;
+use crate::resample::Resampler;
+use crate::rtp::packet::HEADER_BYTES;
+
+/// The sending codec and what it needs.
+#[derive(Debug)]
+pub(super) struct Voice {
+    codec: Codec,
+    /// For codecs other than G.711, whose code words come from playout as they are.
+    encoder: Option<Encoder>,
+    /// From 8 kHz to the codec's rate.
+    up: Option<Resampler>,
+}
+
+impl Voice {
+    pub fn new(codec: Codec) -> Self {
+        let coded = codec.law().is_none();
+        Self {
+            codec,
+            encoder: if coded { Encoder::new(codec) } else { None },
+            up: Resampler::new(NARROW_HZ, codec.rate_hz()).filter(|_| codec.rate_hz() != NARROW_HZ),
+        }
+    }
+
+    pub fn set_codec(&mut self, codec: Codec) {
+        if codec != self.codec {
+            *self = Self::new(codec);
+        }
+    }
+
+    /// Makes the payload of `samples` narrow-band samples; returns its length.
+    fn fill(&mut self, playout: &mut Playout, samples: usize, out: &mut [u8]) -> usize {
+        if let Some(law) = self.codec.law() {
+            let out = out.get_mut(..samples).unwrap_or_default();
+            playout.fill(law, out);
+            return out.len();
+        }
+        let Some(encoder) = &mut self.encoder else { return 0 };
+        let (mut narrow, mut wide) = ([0; MAX_FRAME_SAMPLES], [0; MAX_WIDE_SAMPLES]);
+        let narrow = narrow.get_mut(..samples).unwrap_or_default();
+        playout.fill_linear(narrow);
+        match &mut self.up {
+            Some(up) => {
+                let count = up.process(narrow, &mut wide);
+                encoder.encode(wide.get(..count).unwrap_or_default(), out)
+            }
+            None => encoder.encode(narrow, out),
+        }
+    }
+}
+
+impl Session {
+    /// Writes the packet that is due; its length, 0 if there is none.
+    pub(super) fn transmit(&mut self, out: &mut [u8]) -> usize {
+        if !self.agreement.direction.sends() {
+            self.mark = true;
+            return 0;
+        }
+        let length = self.write_packet(out);
+        match &mut self.security {
+            Some(security) if length > 0 => security.protect(out, length),
+            _ => length,
+        }
+    }
+
+    fn write_packet(&mut self, out: &mut [u8]) -> usize {
+        let event_type = self.agreement.telephone_event.map(|types| types.send);
+        let due = self.clock_units(self.frame_samples);
+        let event =
+            event_type.and_then(|kind| Some((kind, self.outgoing_keys.next(self.sender.timestamp(), due)?)));
+        match event {
+            Some((payload_type, event)) => self.write_event(payload_type, event, out),
+            None => self.write_audio(out),
+        }
+    }
+
+    fn write_event(&mut self, payload_type: u8, event: OutgoingEvent, out: &mut [u8]) -> usize {
+        let header = self.sender.header(payload_type, event.marker, event.timestamp, PAYLOAD_BYTES);
+        let Some(payload) = header.write(out, PAYLOAD_BYTES) else { return 0 };
+        payload.copy_from_slice(&event.payload);
+        HEADER_BYTES + PAYLOAD_BYTES
+    }
+
+    fn write_audio(&mut self, out: &mut [u8]) -> usize {
+        let samples = self.frame_samples;
+        if out.len() < HEADER_BYTES + samples {
+            return 0;
+        }
+        let room = out.get_mut(HEADER_BYTES..).unwrap_or_default();
+        let length = self.voice.fill(&mut self.playout, samples, room);
+        if length == 0 {
+            // An encoder that gives nothing: a gap to the listener, who conceals it.
+            self.mark = true;
+            return 0;
+        }
+        let mark = std::mem::take(&mut self.mark);
+        let payload_type = self.agreement.payload_type.send;
+        let header = self.sender.header(payload_type, mark, self.sender.timestamp(), length);
+        if header.write(out, length).is_none() {
+            return 0;
+        }
+        HEADER_BYTES + length
+    }
+}
