@@ -15,6 +15,7 @@ pub mod concealment;
 pub mod dtmf;
 pub mod jitter_buffer;
 pub mod playout;
+pub mod quality;
 pub mod recording;
 pub mod resample;
 pub mod rtp;

@@ -112,9 +112,9 @@ fn measured(stats: &SessionStats) -> MediaStats {
         codec: None,
         packets_received: stats.received,
         packets_lost: stats.lost,
-        packets_discarded: stats.buffer.late + stats.buffer.duplicate + stats.injected + stats.unproven,
+        packets_discarded: stats.discarded + stats.duplicate + stats.injected + stats.unproven,
         packets_sent: stats.sent,
         jitter_ms: f64::from(stats.jitter_ms),
-        mos: None,
+        mos: stats.mos.map(f64::from),
     }
 }

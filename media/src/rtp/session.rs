@@ -123,6 +123,12 @@ impl Receiver {
         self.totals.lost_before + self.stream.as_ref().map_or(0, Stream::lost)
     }
 
+    /// Packets expected so far, over the whole session.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.totals.received + self.lost()
+    }
+
     /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
     #[must_use]
     pub fn jitter_ms(&self) -> f32 {
@@ -218,9 +224,10 @@ impl Stream {
         ReportBlock {
             ssrc: self.ssrc,
             fraction_lost: u8::try_from(fraction_lost).unwrap_or(u8::MAX),
-            cumulative_lost: u32::try_from(self.lost()).unwrap_or(u32::MAX).min(0x7F_FFFF),
+            cumulative_lost: i32::try_from(self.lost()).unwrap_or(i32::MAX).min(0x7F_FFFF),
             highest_sequence: u32::from_be_bytes([h0, h1, h2, h3]),
             jitter: self.jitter.sixteenths >> 4,
+            ..ReportBlock::default()
         }
     }
 }

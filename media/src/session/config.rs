@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::dtmf::Digit;
 use crate::jitter_buffer::{JitterRange, JitterStats};
 use crate::playout::UtteranceId;
+use crate::rtp::report::{RemoteReport, RtcpStats};
 use crate::sdp::{Direction, Keys, Negotiated, PayloadTypes};
 
 /// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
@@ -24,6 +25,10 @@ pub struct Agreement {
     pub ptime_ms: u8,
     /// RTP address of the peer's SDP.
     pub remote: SocketAddr,
+    /// RTCP address of the peer's SDP, if reports are to be sent.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTCP shares the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
     /// Direction from our side.
     pub direction: Direction,
     /// Whether the peer has put us on hold.
@@ -43,6 +48,8 @@ impl Agreement {
             event_clock_hz: 8_000,
             ptime_ms: 20,
             remote,
+            remote_rtcp: None,
+            rtcp_mux: false,
             direction: Direction::SendRecv,
             held: false,
             keys: None,
@@ -59,6 +66,8 @@ impl From<&Negotiated> for Agreement {
             event_clock_hz: negotiated.event_clock_hz,
             ptime_ms: negotiated.ptime_ms,
             remote: negotiated.remote,
+            remote_rtcp: negotiated.remote_rtcp,
+            rtcp_mux: negotiated.rtcp_mux,
             direction: negotiated.direction,
             held: negotiated.held,
             keys: negotiated.keys.clone(),
@@ -83,6 +92,9 @@ pub struct SessionConfig {
     pub sequence: u16,
     /// Our first timestamp; random.
     pub timestamp: u32,
+    /// NTP time of the start (seconds since 1900 in the upper half, their fraction in the lower), for reports. Zero
+    /// tells nobody the time, and measures round trips as well.
+    pub ntp: u64,
 }
 
 impl SessionConfig {
@@ -97,6 +109,7 @@ impl SessionConfig {
             ssrc,
             sequence,
             timestamp,
+            ntp: 0,
         }
     }
 }
@@ -180,8 +193,14 @@ pub struct SessionStats {
     pub replayed: u64,
     /// Packets with a payload type that was not agreed.
     pub unknown_payload: u64,
-    /// RTCP packets on the RTP port.
-    pub rtcp: u64,
+    /// RTCP's counters.
+    pub rtcp: RtcpStats,
+    /// What the peer reports of our stream, if it does.
+    pub remote: Option<RemoteReport>,
+    /// Round trip in milliseconds, once both sides have reported.
+    pub round_trip_ms: Option<f32>,
+    /// Estimated mean opinion score of what we hear, 1 to 4.4; nothing before the first packet.
+    pub mos: Option<f32>,
     /// Comfort-noise packets (payload type 13).
     pub comfort_noise: u64,
     /// RTP packets handed out for sending.

@@ -9,6 +9,7 @@ mod hearing;
 mod liveness;
 mod pacer;
 mod receive;
+mod report;
 mod security;
 pub mod source;
 mod transmit;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use config::{Agreement, MediaEvent, SessionConfig, SessionStats};
 pub use liveness::{FIRST_MEDIA, SILENCE};
+pub use report::MAX_REPORT_BYTES;
 pub use source::{Prefix, SourcePolicy};
 
 use crate::dtmf::Digit;
@@ -26,6 +28,7 @@ use crate::dtmf::telephone_event::{EventReceiver, EventSender, KeyPress};
 use crate::jitter_buffer::UNITS_PER_MS;
 use crate::playout::{Playout, PlayoutCommand, PlayoutEvent, PlayoutFull};
 use crate::rtp::packet::HEADER_BYTES;
+use crate::rtp::report::Reports;
 use crate::rtp::session::{Receiver, Sender};
 use crate::srtp::MAX_RTP_OVERHEAD;
 use crate::{MAX_FRAME_SAMPLES, MAX_PTIME_MS, MIN_PTIME_MS, SAMPLES_PER_MS};
@@ -52,6 +55,7 @@ pub struct Session {
     source: SourceFilter,
     security: Option<Box<Security>>,
     receiver: Receiver,
+    reports: Reports,
     hearing: Hearing,
     keys: EventReceiver,
     liveness: Liveness,
@@ -78,6 +82,7 @@ impl Session {
         let security = agreement.keys.as_ref().and_then(Security::new).map(Box::new);
         // The first turn of the sequence number shall not come before the peer has seen a packet (RFC 3711 §3.3.1).
         let sequence = if security.is_some() { config.sequence & 0x7FFF } else { config.sequence };
+        let seed = u64::from(config.ssrc) << 32 | u64::from(config.timestamp);
         let mut session = Self {
             signalling: config.signalling,
             started: now,
@@ -85,6 +90,7 @@ impl Session {
             source: SourceFilter::new(config.source, agreement.remote, config.signalling),
             security,
             receiver: Receiver::default(),
+            reports: Reports::new(config.ntp, seed, now),
             hearing: Hearing::new(agreement.codec, config.jitter, config.ssrc ^ config.timestamp),
             keys: EventReceiver::default(),
             liveness: Liveness::new(now, parks_timeout(&agreement)),
@@ -218,31 +224,6 @@ impl Session {
     #[must_use]
     pub fn ssrc(&self) -> u32 {
         self.sender.ssrc()
-    }
-
-    /// Counters.
-    #[must_use]
-    pub fn stats(&self) -> SessionStats {
-        let totals = self.receiver.totals();
-        let (sent, sent_octets) = self.sender.sent();
-        let (buffer, heard) = self.hearing.stats();
-        SessionStats {
-            received: totals.received,
-            lost: self.receiver.lost(),
-            duplicate: totals.duplicate + buffer.duplicate,
-            discarded: buffer.late + buffer.overflow,
-            reordered: totals.reordered,
-            restarts: totals.restarts,
-            jitter_ms: self.receiver.jitter_ms(),
-            delay_ms: self.hearing.target_ms(),
-            heard_ms: heard.decoded / UNITS_PER_MS,
-            concealed_ms: heard.concealed / UNITS_PER_MS,
-            buffer,
-            unproven: self.stats.unproven + totals.doubtful,
-            sent,
-            sent_octets,
-            ..self.stats
-        }
     }
 
     fn rekey(&mut self, agreement: &Agreement, now: Instant) {

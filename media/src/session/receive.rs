@@ -31,7 +31,7 @@ impl Session {
             return;
         }
         if is_rtcp(datagram) {
-            self.stats.rtcp += 1;
+            self.handle_report(datagram, now);
             return;
         }
         let Some(mut security) = self.security.take() else {
@@ -43,6 +43,27 @@ impl Session {
             Err(_) => self.stats.unauthenticated += 1,
         }
         self.security = Some(security);
+    }
+
+    /// Takes a datagram that came to the RTCP port. No number of them, whatever they are, ends or changes a call.
+    pub fn handle_rtcp(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+        if self.source.permits_reports(source) {
+            self.handle_report(datagram, now);
+        } else {
+            self.stats.injected += 1;
+        }
+    }
+
+    fn handle_report(&mut self, datagram: &[u8], now: Instant) {
+        let (ours, clock_khz) = (self.sender.ssrc(), self.agreement.codec.clock_hz() / 1_000);
+        let Some(security) = &mut self.security else {
+            return self.reports.handle(datagram, ours, clock_khz, now);
+        };
+        match security.unprotect_rtcp(datagram, now) {
+            Ok(plain) => self.reports.handle(plain, ours, clock_khz, now),
+            Err(SrtpError::Replayed) => self.stats.replayed += 1,
+            Err(_) => self.stats.unauthenticated += 1,
+        }
     }
 
     fn handle_plain(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {

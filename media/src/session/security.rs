@@ -62,10 +62,22 @@ impl Security {
         self.protector.protect_rtp(buffer, length).unwrap_or(0)
     }
 
+    /// Protects a compound in `buffer[..length]`; its new length, 0 if it can't be sent.
+    pub fn protect_rtcp(&mut self, buffer: &mut [u8], length: usize) -> usize {
+        self.protector.protect_rtcp(buffer, length).unwrap_or(0)
+    }
+
     /// The plain packet.
     pub fn unprotect(&mut self, datagram: &[u8], now: Instant) -> Result<&[u8], SrtpError> {
         let length =
             self.with_either(now, |unprotector, plain| unprotector.unprotect_rtp(datagram, plain))?;
+        self.plain.get(..length).ok_or(SrtpError::Length)
+    }
+
+    /// The plain compound.
+    pub fn unprotect_rtcp(&mut self, datagram: &[u8], now: Instant) -> Result<&[u8], SrtpError> {
+        let length =
+            self.with_either(now, |unprotector, plain| unprotector.unprotect_rtcp(datagram, plain))?;
         self.plain.get(..length).ok_or(SrtpError::Length)
     }
 

@@ -8,8 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
-/// Packets in sequence from one source that make it stable (within the six that are usual for latching).
+/// Packets in sequence that make a source stable at the SDP's address, where only the port is another.
 const STABLE_PACKETS: u8 = 3;
+/// The same under `latch`, where any address of the trunk's may speak.
+const STABLE_LATCH_PACKETS: u8 = 6;
 /// Sources watched at the same time before the lock.
 const CANDIDATES: usize = 4;
 /// Steps in sequence number still taken for one stream.
@@ -146,14 +148,30 @@ impl SourceFilter {
         (!destination.ip().is_unspecified() && destination.port() != 0).then_some(destination)
     }
 
+    /// Whether RTCP may come from there: RTP's address, any port, as the peer's RTCP port is a claim like any other.
+    #[must_use]
+    pub fn permits_reports(&self, source: SocketAddr) -> bool {
+        let address = canonical(source).ip();
+        match (self.locked, &self.policy) {
+            (Some(locked), _) => address == locked.ip(),
+            (None, SourcePolicy::Exact | SourcePolicy::Address) => address == self.expected.ip(),
+            // Nobody has proved anything yet.
+            (None, SourcePolicy::Latch(_)) => false,
+        }
+    }
+
     fn is_stable(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> bool {
+        let needed = match self.policy {
+            SourcePolicy::Latch(_) => STABLE_LATCH_PACKETS,
+            SourcePolicy::Exact | SourcePolicy::Address => STABLE_PACKETS,
+        };
         let known =
             self.candidates.iter_mut().find(|candidate| candidate.source == source && candidate.ssrc == ssrc);
         if let Some(candidate) = known {
             let step = sequence.wrapping_sub(candidate.sequence);
             candidate.packets = if SEQUENCE_STEPS.contains(&step) { candidate.packets + 1 } else { 1 };
             candidate.sequence = sequence;
-            return candidate.packets >= STABLE_PACKETS;
+            return candidate.packets >= needed;
         }
         // A flood of invented sources pushes out only others that are no further than it.
         if self.candidates.len() == CANDIDATES {
@@ -257,9 +275,15 @@ mod tests {
     fn latch_takes_the_trunks_prefix_and_sends_back_there() {
         let mut filter = filter(prefixes(), "10.0.0.5:4000", Some("198.51.100.7"));
         assert_eq!(filter.judge(address("203.0.113.9:4000"), 1, 1), Verdict::Refuse);
-        for sequence in 1..4 {
-            filter.judge(address("198.51.100.20:31000"), 1, sequence);
+        for sequence in 1..6 {
+            assert_eq!(filter.judge(address("198.51.100.20:31000"), 1, sequence), Verdict::Wait);
         }
+        assert_eq!(filter.judge(address("198.51.100.20:31000"), 1, 6), Verdict::Accept);
+        assert_eq!(
+            filter.judge(address("198.51.100.66:31000"), 1, 7),
+            Verdict::Refuse,
+            "locked on an address, too"
+        );
         assert_eq!(filter.locked(), Some(address("198.51.100.20:31000")));
         assert_eq!(filter.destination(), filter.locked());
     }
@@ -268,7 +292,7 @@ mod tests {
     fn a_flood_of_sources_does_not_keep_the_real_one_from_locking() {
         let mut filter = filter(prefixes(), "10.0.0.5:4000", None);
         let mut flood = 0u16;
-        for sequence in 1..=3 {
+        for sequence in 1..=6 {
             filter.judge(address("198.51.100.20:31000"), 1, sequence);
             for _ in 0..if sequence == 1 { 2 } else { 50 } {
                 flood += 1;
@@ -308,6 +332,22 @@ mod tests {
         filter.update(address("192.0.2.50:5000"), None);
         assert_eq!(filter.judge(address("192.0.2.1:4000"), 1, 3), Verdict::Refuse);
         assert_eq!(filter.judge(address("192.0.2.50:5000"), 1, 3), Verdict::Accept);
+    }
+
+    #[test]
+    fn reports_come_from_the_address_of_the_audio() {
+        let mut filter = filter(SourcePolicy::Address, "192.0.2.1:4000", None);
+        assert!(filter.permits_reports(address("192.0.2.1:4001")));
+        assert!(!filter.permits_reports(address("192.0.2.2:4001")));
+        filter.judge(address("192.0.2.1:4000"), 1, 1);
+        assert!(
+            filter.permits_reports(address("192.0.2.1:9"))
+                && !filter.permits_reports(address("192.0.2.2:4001"))
+        );
+        assert!(
+            !super::tests::filter(prefixes(), "198.51.100.9:4000", None)
+                .permits_reports(address("198.51.100.9:4001"))
+        );
     }
 
     #[test]

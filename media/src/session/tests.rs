@@ -164,7 +164,7 @@ fn junk_of_the_right_source_is_counted_and_harmless() {
     line.session.handle_rtp(&[0x80, 200, 0, 1, 0, 0, 0, 1], peer, line.now);
     line.hear_from(PEER, 1, 96, &[0; 160]);
     let stats = line.session.stats();
-    assert_eq!((stats.malformed, stats.rtcp, stats.unknown_payload), (3, 1, 1));
+    assert_eq!((stats.malformed, stats.rtcp.received, stats.unknown_payload), (3, 1, 1));
     assert_eq!(line.events(), [], "none of it locks the source");
     line.hear(&[0xD5; 1_400]);
     assert_eq!(line.session.stats().buffer.unfit, 1);
@@ -528,5 +528,109 @@ mod codecs {
             let (first, second) = (line.tick().unwrap(), line.tick().unwrap());
             assert_eq!(second.timestamp.wrapping_sub(first.timestamp), codec.clock_hz() / 50, "{codec:?}");
         }
+    }
+}
+
+mod reports {
+    use super::*;
+    use crate::rtp::rtcp;
+
+    fn with_rtcp() -> Agreement {
+        Agreement { remote_rtcp: Some(address("192.0.2.1:4001")), ..agreement() }
+    }
+
+    /// Two sessions that hear each other over a network of 40 ms.
+    fn exchange(keys: Option<crate::sdp::Keys>) -> (Line, Line) {
+        let reversed = keys.clone().map(|keys| crate::sdp::Keys { send: keys.receive, receive: keys.send });
+        let mut ends = [keys, reversed].map(|keys| Line::with(Agreement { keys, ..with_rtcp() }));
+        let mut flying: Vec<(Instant, usize, bool, Vec<u8>)> = Vec::new();
+        let mut out = [0; 256];
+        for _ in 0..1_000 {
+            for (from, end) in ends.iter_mut().enumerate() {
+                let now = end.now;
+                let length = end.session.tick(now, &mut out).unwrap();
+                flying.push((now + MS * 40, 1 - from, false, out[..length].to_vec()));
+                while let Some(length) = end.session.poll_rtcp(now, &mut out) {
+                    flying.push((now + MS * 40, 1 - from, true, out[..length].to_vec()));
+                }
+                end.now += MS * 20;
+            }
+            let now = ends[0].now;
+            flying.retain(|(at, to, report, bytes)| {
+                if *at <= now {
+                    let line = &mut ends[*to];
+                    if *report {
+                        line.session.handle_rtcp(bytes, address("192.0.2.1:4001"), line.now);
+                    } else {
+                        line.session.handle_rtp(bytes, address(PEER), line.now);
+                    }
+                }
+                *at > now
+            });
+        }
+        let [a, b] = ends;
+        (a, b)
+    }
+
+    #[test]
+    fn round_trip_loss_and_score_are_known_after_a_few_seconds() {
+        for keys in [None, Some(())] {
+            let key = |seed| {
+                let seed = crate::srtp::Seed::new([seed; 32]);
+                seed.master_key(crate::srtp::Suite::AeadAes256Gcm, None)
+            };
+            let (a, b) = exchange(keys.map(|()| crate::sdp::Keys { send: key(1), receive: key(2) }));
+            for line in [&a, &b] {
+                let stats = line.session.stats();
+                assert!(stats.rtcp.received >= 2 && stats.rtcp.sent >= 2, "{:?}", stats.rtcp);
+                assert!(
+                    stats.round_trip_ms.is_some_and(|ms| (79.0..=101.0).contains(&ms)),
+                    "{:?}",
+                    stats.round_trip_ms
+                );
+                assert_eq!(stats.remote.map(|remote| remote.lost), Some(0));
+                assert!(stats.mos.is_some_and(|mos| mos > 4.2), "{:?}", stats.mos);
+                assert_eq!((stats.unauthenticated, stats.injected), (0, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn ten_thousand_bad_reports_and_a_bye_change_nothing() {
+        let mut line = Line::with(with_rtcp());
+        line.hear(&[0xD5; 160]);
+        let mut bye = [0; rtcp::MAX_BYTES];
+        let length = rtcp::write_compound(&mut bye, 1, None, None, b"abcdefghijklmnop", true).unwrap();
+        for n in 0..10_000u32 {
+            let mut report = bye[..length].to_vec();
+            report[n as usize % length] ^= n as u8;
+            line.session.handle_rtcp(&report, address("192.0.2.1:4001"), line.now);
+            line.session.handle_rtp(&report, address(PEER), line.now);
+            line.session.handle_rtcp(&report, address("203.0.113.9:4001"), line.now);
+        }
+        assert_eq!(line.events().len(), 1, "the first packet's");
+        assert!(line.tick().is_some());
+        assert!(line.session.stats().rtcp.byes > 100 && line.session.stats().injected >= 10_000);
+    }
+
+    #[test]
+    fn reports_go_where_the_description_says() {
+        let to =
+            |agreement: Agreement| Line::with(agreement).session.rtcp_destination().map(|to| to.to_string());
+        assert_eq!(to(agreement()), None);
+        assert_eq!(to(with_rtcp()).as_deref(), Some("192.0.2.1:4001"));
+        let elsewhere = Agreement { remote_rtcp: Some(address("192.0.2.77:5000")), ..agreement() };
+        assert_eq!(to(elsewhere).as_deref(), Some("192.0.2.77:5000"));
+        assert_eq!(to(Agreement { rtcp_mux: true, ..with_rtcp() }).as_deref(), Some(PEER));
+    }
+
+    #[test]
+    fn the_end_is_told() {
+        let mut line = Line::with(with_rtcp());
+        line.tick();
+        let mut out = [0; MAX_REPORT_BYTES];
+        let length = line.session.close(line.now, &mut out);
+        let last = rtcp::packets(&out[..length]).last();
+        assert_eq!(last, Some(rtcp::RtcpPacket::Bye(Some(line.session.ssrc()))));
     }
 }

@@ -1,6 +1,7 @@
 //! The call's audio: its port, what was agreed on it, and its stream.
 
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use media::playout::PlayoutCommand;
@@ -105,6 +106,7 @@ impl Media {
                 let mut config = SessionConfig::new(agreement, ssrc, sequence, timestamp);
                 config.source = self.source.clone();
                 config.signalling = Some(self.signalling);
+                config.ntp = ntp(SystemTime::now());
                 self.stage = Stage::Flowing(port.attach(config, commands, mailbox));
             }
             other => self.stage = other,
@@ -147,6 +149,14 @@ impl Media {
     pub(super) fn close(&mut self) -> bool {
         matches!(std::mem::replace(&mut self.stage, Stage::Gone), Stage::Flowing(_))
     }
+}
+
+/// A time as NTP tells it: seconds since 1900 and their fraction, 32 bits each (RFC 5905 §6).
+fn ntp(time: SystemTime) -> u64 {
+    const SECONDS_TO_1970: u64 = 2_208_988_800;
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() + SECONDS_TO_1970) << 32 | fraction
 }
 
 impl Actor {

@@ -135,6 +135,8 @@ impl Call {
             if !self.backlog.is_empty() {
                 return true;
             }
+            let length = self.session.close(now, &mut bench.packet);
+            self.send_report(bench, length);
             // The owner may have no room or be gone: the figures are not worth waiting for.
             let _ = (self.events)(RtpEvent::Ended(Box::new(self.session.stats())));
             return false;
@@ -171,11 +173,12 @@ impl Call {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(RTCP_EVERY) {
             for _ in 0..BATCHES_PER_TURN {
-                match bench.arena.receive(self.pair.rtcp.as_fd()) {
-                    Ok(count) => bench.received += count as u64,
-                    Err(_) => break,
-                }
+                let Ok(count) = bench.arena.receive(self.pair.rtcp.as_fd()) else { break };
+                bench.received += count as u64;
                 self.carried = true;
+                for received in bench.arena.received() {
+                    self.session.handle_rtcp(received.payload, received.source, now);
+                }
             }
         }
     }
@@ -207,6 +210,18 @@ impl Call {
                 }
             }
             self.listen(&bench.jobs);
+        }
+        if let Some(length) = self.session.poll_rtcp(now, &mut bench.packet) {
+            self.send_report(bench, length);
+        }
+    }
+
+    /// RTCP's losses are nobody's: the next report says the same.
+    fn send_report(&self, bench: &Bench, length: usize) {
+        let report = bench.packet.get(..length).unwrap_or_default();
+        if let Some(destination) = self.session.rtcp_destination() {
+            let socket = if self.session.agreement().rtcp_mux { &self.pair.rtp } else { &self.pair.rtcp };
+            let _ = socket.send_to(report, destination);
         }
     }
 
