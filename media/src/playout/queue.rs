@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::{CAP_MS, Chunk, FADE_MS, PlayoutCommand, PlayoutEvent, PlayoutFull, UtteranceId};
+use super::line::{Line, Output, Store};
+use super::{CAP_MS, Chunk, FADE_MS, LOOSE_MS, PlayoutCommand, PlayoutEvent, PlayoutFull, UtteranceId};
 use crate::SAMPLES_PER_MS;
-use crate::codec::Law;
+use crate::codec::Codec;
 
 /// Entries (chunks and ends) and unread events held at most. Two minutes in pieces of 10 ms are 12,000.
 const MAX_ENTRIES: usize = 16_384;
 /// Cut utterances remembered, so that audio still under way for them is dropped.
 const REMEMBERED_CUTS: usize = 32;
 const FADE_SAMPLES: usize = FADE_MS * SAMPLES_PER_MS;
+/// Length of the rise after a pause: 5 ms.
+const RISE_SAMPLES: usize = 5 * SAMPLES_PER_MS;
 
 /// The queue of one call. Nothing is allocated when a frame is drawn.
 #[derive(Debug)]
@@ -27,11 +30,22 @@ pub struct Playout {
     live: VecDeque<Live>,
     cut: VecDeque<UtteranceId>,
     events: VecDeque<PlayoutEvent>,
+    line: Line,
+    pause: Option<Pause>,
+    /// Units of the rise after a pause that are left.
+    rise: usize,
+}
+
+/// Playout stands still. What is heard of the fade was made when it began, and counts for nothing.
+#[derive(Debug)]
+struct Pause {
+    faded: Box<[i16]>,
+    at: usize,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Audio { utterance: UtteranceId, chunk: Chunk, from: usize, to: usize },
+    Audio { utterance: UtteranceId, store: Store, from: usize, to: usize },
     End { utterance: UtteranceId },
     Cut { utterance: UtteranceId, unsent: usize },
 }
@@ -66,6 +80,18 @@ impl Playout {
             live: VecDeque::with_capacity(8),
             cut: VecDeque::with_capacity(REMEMBERED_CUTS),
             events: VecDeque::with_capacity(8),
+            line: Line::new(Codec::Pcma),
+            pause: None,
+            rise: 0,
+        }
+    }
+
+    /// Tells the codec of the line: playout renders to its rate. What is queued stays as it is.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.line = Line::new(codec);
+        if let Some(pause) = &mut self.pause {
+            // A fade under way has the wrong rate now.
+            pause.at = pause.faded.len();
         }
     }
 
@@ -81,33 +107,36 @@ impl Playout {
                 self.clear();
                 Ok(())
             }
+            PlayoutCommand::Pause => {
+                self.pause();
+                Ok(())
+            }
+            PlayoutCommand::Resume => {
+                if self.pause.take().is_some() {
+                    self.rise = RISE_SAMPLES;
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Draws the next samples as codewords, silence where there is no audio. Returns how many were audio.
-    pub fn fill(&mut self, law: Law, out: &mut [u8]) -> usize {
-        let (mut rest, mut played) = (out, 0);
-        while !rest.is_empty() {
-            let count = self.draw(law, rest);
+    /// Draws the next samples in the form of the line that [`Playout::set_codec`] told, silence where there is no
+    /// audio. Returns how many units of 1/8000 s were audio that counts as heard.
+    pub fn fill(&mut self, mut out: Output<'_>) -> usize {
+        let units = out.units();
+        if self.pause.is_some() {
+            self.fade_out(&mut out);
+            return 0;
+        }
+        let mut played = 0;
+        while played < units {
+            let count = self.draw(&mut out.part(played, units));
             if count == 0 {
                 break;
             }
             played += count;
-            rest = rest.get_mut(count..).unwrap_or_default();
         }
-        rest.fill(law.silence());
-        played
-    }
-
-    /// The same as linear samples.
-    pub fn fill_linear(&mut self, out: &mut [i16]) -> usize {
-        let mut codewords = [0; 160];
-        let mut played = 0;
-        for chunk in out.chunks_mut(codewords.len()) {
-            let codewords = codewords.get_mut(..chunk.len()).unwrap_or_default();
-            played += self.fill(Law::A, codewords);
-            Law::A.decode_into(codewords, chunk);
-        }
+        out.part(played, units).fill_silence();
         played
     }
 
@@ -121,6 +150,19 @@ impl Playout {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.queued == 0
+    }
+
+    /// Whether playout was told to stand still.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// Bytes of audio held that nobody else holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let bytes = |entry: &Entry| if let Entry::Audio { store, .. } = entry { store.bytes() } else { 0 };
+        self.queue.iter().map(bytes).sum()
     }
 
     /// What happened since the last call, oldest first.
@@ -138,8 +180,11 @@ impl Playout {
         }
         self.check_entries()?;
         self.begin(utterance);
+        let store = Store::new(chunk);
+        let waits = self.queued + samples > LOOSE_MS * SAMPLES_PER_MS;
+        let store = if waits { store.compact(self.line.law) } else { store };
         self.queued += samples;
-        self.queue.push_back(Entry::Audio { utterance, chunk, from: 0, to: samples });
+        self.queue.push_back(Entry::Audio { utterance, store, from: 0, to: samples });
         Ok(())
     }
 
@@ -170,18 +215,24 @@ impl Playout {
     }
 
     /// Draws from the entry at the head; 0 when there is no audio.
-    fn draw(&mut self, law: Law, out: &mut [u8]) -> usize {
-        let Some(Entry::Audio { utterance, chunk, from, to }) = self.queue.front_mut() else { return 0 };
-        let (utterance, room) = (*utterance, out.len().min(*to - *from));
+    fn draw(&mut self, out: &mut Output<'_>) -> usize {
+        let Some(Entry::Audio { utterance, store, from, to }) = self.queue.front_mut() else { return 0 };
+        let (utterance, room) = (*utterance, out.units().min(*to - *from));
         let room = self.fade.map_or(room, |fade| room.min(fade.left));
-        let count = chunk.encode(*from, law, out.get_mut(..room).unwrap_or_default());
+        let mut out = out.part(0, room);
+        let count = self.line.render(store, *from, &mut out);
         *from += count;
         let used_up = from == to;
         if let Some(fade) = &mut self.fade {
-            fade.apply(law, out.get_mut(..count).unwrap_or_default());
+            out.part(0, count).turn_down(|| fade.gain());
             if fade.left == 0 {
                 self.fade = None;
             }
+        } else if self.rise > 0 {
+            out.part(0, count).turn_down(|| {
+                self.rise = self.rise.saturating_sub(1);
+                (RISE_SAMPLES - self.rise) * 1_024 / RISE_SAMPLES
+            });
         }
         if let Some(live) = self.live.iter_mut().find(|live| live.utterance == utterance) {
             live.sent += count;
@@ -217,21 +268,65 @@ impl Playout {
         position.and_then(|position| self.live.remove(position)).map_or(0, |live| live.sent)
     }
 
+    /// Renders the fade ahead of where playout stands still.
+    fn pause(&mut self) {
+        if self.pause.is_some() {
+            return;
+        }
+        let scale = self.line.scale();
+        let mut faded = Vec::with_capacity(FADE_SAMPLES * scale);
+        let mut fade = self.fade.unwrap_or(Fade { left: FADE_SAMPLES, total: FADE_SAMPLES });
+        let mut gains = std::iter::from_fn(|| (fade.left > 0).then(|| fade.gain()));
+        'entries: for entry in &self.queue {
+            let Entry::Audio { store, from, to, .. } = entry else { continue };
+            let mut at = *from;
+            while at < *to {
+                let mut samples = [0; 320];
+                let room = 320 / scale;
+                let count = self.line.render_linear(store, at, (*to - at).min(room), &mut samples);
+                if count == 0 {
+                    break;
+                }
+                at += count;
+                for unit in samples.chunks(scale).take(count) {
+                    let Some(gain) = gains.next() else { break 'entries };
+                    faded.extend(unit.iter().map(|sample| super::line::scale(*sample, gain)));
+                }
+            }
+        }
+        self.pause = Some(Pause { faded: faded.into(), at: 0 });
+    }
+
+    /// What is left of the fade, then silence.
+    fn fade_out(&mut self, out: &mut Output<'_>) {
+        let Some(pause) = &mut self.pause else { return };
+        let wanted = out.units() * self.line.scale();
+        let left = pause.faded.get(pause.at..).unwrap_or_default();
+        let now = left.get(..wanted.min(left.len())).unwrap_or_default();
+        out.fill_silence();
+        out.write(now);
+        pause.at += now.len();
+    }
+
     /// Keeps 40 ms (or what is left of a fade under way), drops the rest, and puts a cut behind the fade for every
     /// utterance that isn't completely inside it.
     fn clear(&mut self) {
-        let keep = self.fade.map_or(FADE_SAMPLES, |fade| fade.left);
+        // Behind a pause nothing is heard any more but the end of its fade, which the listener gets anyway.
+        let keep = match self.pause.take() {
+            Some(_) => 0,
+            None => self.fade.map_or(FADE_SAMPLES, |fade| fade.left),
+        };
         let (mut kept, mut dropped) = (0, SmallVec::<[(UtteranceId, usize); 4]>::new());
         let mut settled = SmallVec::<[UtteranceId; 4]>::new();
         let mut faded = VecDeque::with_capacity(64);
         for entry in self.queue.drain(..) {
             match entry {
-                Entry::Audio { utterance, chunk, from, to } => {
+                Entry::Audio { utterance, store, from, to } => {
                     let take = (to - from).min(keep - kept);
                     kept += take;
                     add(&mut dropped, utterance, to - from - take);
                     if take > 0 {
-                        faded.push_back(Entry::Audio { utterance, chunk, from, to: from + take });
+                        faded.push_back(Entry::Audio { utterance, store, from, to: from + take });
                     }
                 }
                 Entry::End { utterance } => {
@@ -270,29 +365,11 @@ impl Playout {
 }
 
 impl Fade {
-    /// Turns down codewords on the way from full volume to none.
-    fn apply(&mut self, law: Law, codewords: &mut [u8]) {
-        for codeword in codewords {
-            let gain = self.left * 1_024 / self.total.max(1);
-            let sample = i32::from(law.decode(*codeword)) * i32::try_from(gain).unwrap_or(0) / 1_024;
-            *codeword = law.encode(i16::try_from(sample).unwrap_or(0));
-            self.left = self.left.saturating_sub(1);
-        }
-    }
-}
-
-impl Chunk {
-    /// Writes codewords from sample `from` on; the chunk's own law is copied untouched. Returns how many.
-    fn encode(&self, from: usize, law: Law, out: &mut [u8]) -> usize {
-        match self {
-            Self::Pcm(samples) => law.encode_into(samples.get(from..).unwrap_or_default(), out),
-            Self::Pcmu(codewords) => {
-                Law::Mu.transcode_into(law, codewords.get(from..).unwrap_or_default(), out)
-            }
-            Self::Pcma(codewords) => {
-                Law::A.transcode_into(law, codewords.get(from..).unwrap_or_default(), out)
-            }
-        }
+    /// The next unit's gain in 1/1024, on the way from full volume to none.
+    fn gain(&mut self) -> usize {
+        let gain = self.left * 1_024 / self.total.max(1);
+        self.left = self.left.saturating_sub(1);
+        gain
     }
 }
 

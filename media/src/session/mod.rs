@@ -24,6 +24,7 @@ pub use report::MAX_REPORT_BYTES;
 pub use source::{Prefix, SourcePolicy};
 
 use crate::dtmf::Digit;
+use crate::dtmf::inband::Detector;
 use crate::dtmf::telephone_event::{EventReceiver, EventSender, KeyPress};
 use crate::jitter_buffer::UNITS_PER_MS;
 use crate::playout::{Playout, PlayoutCommand, PlayoutEvent, PlayoutFull};
@@ -58,6 +59,8 @@ pub struct Session {
     reports: Reports,
     hearing: Hearing,
     keys: EventReceiver,
+    /// Keys in the audio, while no telephone-event is agreed.
+    inband: Option<Box<Detector>>,
     liveness: Liveness,
     sender: Sender,
     voice: Voice,
@@ -93,6 +96,7 @@ impl Session {
             reports: Reports::new(config.ntp, seed, now),
             hearing: Hearing::new(agreement.codec, config.jitter, config.ssrc ^ config.timestamp),
             keys: EventReceiver::default(),
+            inband: None,
             liveness: Liveness::new(now, parks_timeout(&agreement)),
             sender: Sender::new(config.ssrc, sequence, config.timestamp),
             voice: Voice::new(agreement.codec),
@@ -107,7 +111,8 @@ impl Session {
             stats: SessionStats::default(),
             agreement,
         };
-        session.set_event_clock();
+        session.playout.set_codec(session.agreement.codec);
+        session.set_keys();
         session
     }
 
@@ -129,8 +134,12 @@ impl Session {
         }
         let heard_at = self.units_at(now);
         let frame = self.frame.get_mut(..self.frame_samples).unwrap_or_default();
-        self.hearing.read(frame, &mut self.wide_frame, heard_at, false);
+        let steady = self.inband.as_ref().is_some_and(|inband| inband.hears_tone());
+        self.hearing.read(frame, &mut self.wide_frame, heard_at, steady);
         self.frame_fresh = true;
+        if let Some(press) = self.inband.as_mut().and_then(|inband| inband.listen(frame)) {
+            self.pressed(press);
+        }
         let length = self.transmit(out);
         self.sender.advance(self.clock_units(self.frame_samples));
         Some(length)
@@ -208,10 +217,11 @@ impl Session {
         if agreement.codec != self.agreement.codec {
             self.hearing.set_codec(agreement.codec);
             self.voice.set_codec(agreement.codec);
+            self.playout.set_codec(agreement.codec);
             self.wide_frame = wide_frame(&agreement);
         }
         self.agreement = agreement;
-        self.set_event_clock();
+        self.set_keys();
     }
 
     /// What was agreed last.
@@ -244,7 +254,12 @@ impl Session {
         }
     }
 
-    fn set_event_clock(&mut self) {
+    fn set_keys(&mut self) {
+        match (&self.agreement.telephone_event, &self.inband) {
+            (Some(_), _) => self.inband = None,
+            (None, None) => self.inband = Some(Box::default()),
+            (None, Some(_)) => {}
+        }
         let clock_khz = self.agreement.event_clock_hz / 1_000;
         self.keys.set_clock(clock_khz);
         self.outgoing_keys.set_clock(clock_khz);

@@ -2,31 +2,23 @@
 
 use super::Session;
 use super::hearing::MAX_WIDE_SAMPLES;
-use crate::MAX_FRAME_SAMPLES;
-use crate::codec::{Codec, Encoder, NARROW_HZ};
+use crate::codec::{Codec, Encoder};
 use crate::dtmf::telephone_event::{OutgoingEvent, PAYLOAD_BYTES};
-use crate::playout::Playout;
-use crate::resample::Resampler;
+use crate::playout::{Output, Playout};
 use crate::rtp::packet::HEADER_BYTES;
 
-/// The sending codec and what it needs.
+/// The sending codec.
 #[derive(Debug)]
 pub(super) struct Voice {
     codec: Codec,
     /// For codecs other than G.711, whose code words come from playout as they are.
     encoder: Option<Encoder>,
-    /// From 8 kHz to the codec's rate.
-    up: Option<Resampler>,
 }
 
 impl Voice {
     pub fn new(codec: Codec) -> Self {
         let coded = codec.law().is_none();
-        Self {
-            codec,
-            encoder: if coded { Encoder::new(codec) } else { None },
-            up: Resampler::new(NARROW_HZ, codec.rate_hz()).filter(|_| codec.rate_hz() != NARROW_HZ),
-        }
+        Self { codec, encoder: if coded { Encoder::new(codec) } else { None } }
     }
 
     pub fn set_codec(&mut self, codec: Codec) {
@@ -35,24 +27,18 @@ impl Voice {
         }
     }
 
-    /// Makes the payload of `samples` narrow-band samples; returns its length.
-    fn fill(&mut self, playout: &mut Playout, samples: usize, out: &mut [u8]) -> usize {
+    /// Makes the payload of `units` of 1/8000 s; returns its length.
+    fn fill(&mut self, playout: &mut Playout, units: usize, out: &mut [u8]) -> usize {
         if let Some(law) = self.codec.law() {
-            let out = out.get_mut(..samples).unwrap_or_default();
-            playout.fill(law, out);
+            let out = out.get_mut(..units).unwrap_or_default();
+            playout.fill(Output::Law(law, out));
             return out.len();
         }
         let Some(encoder) = &mut self.encoder else { return 0 };
-        let (mut narrow, mut wide) = ([0; MAX_FRAME_SAMPLES], [0; MAX_WIDE_SAMPLES]);
-        let narrow = narrow.get_mut(..samples).unwrap_or_default();
-        playout.fill_linear(narrow);
-        match &mut self.up {
-            Some(up) => {
-                let count = up.process(narrow, &mut wide);
-                encoder.encode(wide.get(..count).unwrap_or_default(), out)
-            }
-            None => encoder.encode(narrow, out),
-        }
+        let mut wide = [0; MAX_WIDE_SAMPLES];
+        let wide = wide.get_mut(..2 * units).unwrap_or_default();
+        playout.fill(Output::Wide(wide));
+        encoder.encode(wide, out)
     }
 }
 

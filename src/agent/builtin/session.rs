@@ -172,7 +172,10 @@ impl Session {
         self.rendering = None;
         let unsent = self.to_play.drain(..).filter_map(|command| match command {
             PlayoutCommand::End { utterance } => Some(utterance),
-            PlayoutCommand::Audio { .. } | PlayoutCommand::Clear => None,
+            PlayoutCommand::Audio { .. }
+            | PlayoutCommand::Clear
+            | PlayoutCommand::Pause
+            | PlayoutCommand::Resume => None,
         });
         let mut unended: Vec<UtteranceId> = unsent.collect();
         unended.extend(self.current.take().map(|current| current.utterance));
