@@ -23,6 +23,7 @@ pub mod sdp;
 pub mod session;
 pub mod srtp;
 pub mod stretch;
+pub mod vad;
 mod window;
 
 /// Samples in a millisecond of narrow-band audio; also units of the crate's own time line, 1/8000 s.

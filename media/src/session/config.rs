@@ -9,6 +9,7 @@ use crate::jitter_buffer::{JitterRange, JitterStats};
 use crate::playout::UtteranceId;
 use crate::rtp::report::{RemoteReport, RtcpStats};
 use crate::sdp::{Direction, Keys, Negotiated, PayloadTypes};
+use crate::vad::VadConfig;
 
 /// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl From<&Negotiated> for Agreement {
 }
 
 /// What a session starts with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionConfig {
     /// What SDP agreed.
     pub agreement: Agreement,
@@ -86,6 +87,8 @@ pub struct SessionConfig {
     pub signalling: Option<IpAddr>,
     /// Bounds of the jitter buffer's delay.
     pub jitter: JitterRange,
+    /// What it takes to notice the caller's speech; nothing switches that off.
+    pub vad: Option<VadConfig>,
     /// Our SSRC; random (RFC 3550 §5.1).
     pub ssrc: u32,
     /// Our first sequence number; random.
@@ -106,6 +109,7 @@ impl SessionConfig {
             source: SourcePolicy::default(),
             signalling: None,
             jitter: JitterRange::default(),
+            vad: Some(VadConfig::default()),
             ssrc,
             sequence,
             timestamp,
@@ -128,6 +132,18 @@ pub enum MediaEvent {
         digit: Digit,
         /// How long it was held, in milliseconds, as the sender says.
         duration_ms: u32,
+    },
+    /// The caller has begun to speak.
+    SpeechStarted {
+        /// How long ago, in milliseconds; the jitter buffer's delay comes on top.
+        ago_ms: u32,
+    },
+    /// The caller has stopped speaking.
+    SpeechEnded {
+        /// How long ago, in milliseconds.
+        ago_ms: u32,
+        /// How long the speech was, in milliseconds.
+        lasted_ms: u32,
     },
     /// The last sample of an utterance was sent.
     Drained {

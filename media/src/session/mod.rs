@@ -32,6 +32,7 @@ use crate::rtp::packet::HEADER_BYTES;
 use crate::rtp::report::Reports;
 use crate::rtp::session::{Receiver, Sender};
 use crate::srtp::MAX_RTP_OVERHEAD;
+use crate::vad::{SpeechEdge, Vad};
 use crate::{MAX_FRAME_SAMPLES, MAX_PTIME_MS, MIN_PTIME_MS, SAMPLES_PER_MS};
 use hearing::{Hearing, MAX_WIDE_SAMPLES};
 use liveness::Liveness;
@@ -69,7 +70,10 @@ pub struct Session {
     pacer: Pacer,
     /// The next audio packet starts a talkspurt (RFC 3551 §4.1): start, resumption, gap.
     mark: bool,
+    vad: Option<Box<Vad>>,
     frame: [i16; MAX_FRAME_SAMPLES],
+    /// What we sent in the same time, at 8 kHz.
+    sent_frame: [i16; MAX_FRAME_SAMPLES],
     wide_frame: Box<[i16]>,
     frame_fresh: bool,
     events: VecDeque<MediaEvent>,
@@ -104,7 +108,9 @@ impl Session {
             outgoing_keys: EventSender::default(),
             pacer: Pacer::new(now, period(frame_samples)),
             mark: true,
+            vad: config.vad.map(Vad::new).map(Box::new),
             frame: [0; MAX_FRAME_SAMPLES],
+            sent_frame: [0; MAX_FRAME_SAMPLES],
             wide_frame: wide_frame(&agreement),
             frame_fresh: false,
             events: VecDeque::with_capacity(16),
@@ -141,6 +147,7 @@ impl Session {
             self.pressed(press);
         }
         let length = self.transmit(out);
+        self.watch_speech();
         self.sender.advance(self.clock_units(self.frame_samples));
         Some(length)
     }
@@ -171,6 +178,18 @@ impl Session {
     pub fn wide_frame(&self) -> Option<&[i16]> {
         let samples = if self.hearing.is_wide() { 2 * self.frame_samples } else { return None };
         self.wide_frame.get(..samples)
+    }
+
+    /// What was sent in the same time, at 8 kHz; silence while nothing was. For the other channel of a recording.
+    #[must_use]
+    pub fn sent_frame(&self) -> &[i16] {
+        self.sent_frame.get(..self.frame_samples).unwrap_or_default()
+    }
+
+    /// Whether the caller is speaking, as far as we can tell.
+    #[must_use]
+    pub fn is_speech(&self) -> bool {
+        self.vad.as_ref().is_some_and(|vad| vad.is_speech())
     }
 
     /// Samples in a frame: 8 per millisecond of packet time.
@@ -263,6 +282,17 @@ impl Session {
         let clock_khz = self.agreement.event_clock_hz / 1_000;
         self.keys.set_clock(clock_khz);
         self.outgoing_keys.set_clock(clock_khz);
+    }
+
+    fn watch_speech(&mut self) {
+        let caller = self.frame.get(..self.frame_samples).unwrap_or_default();
+        let ours = self.sent_frame.get(..self.frame_samples).unwrap_or_default();
+        let event = match self.vad.as_mut().and_then(|vad| vad.listen(caller, ours)) {
+            Some(SpeechEdge::Started { ago_ms }) => MediaEvent::SpeechStarted { ago_ms },
+            Some(SpeechEdge::Ended { ago_ms, lasted_ms }) => MediaEvent::SpeechEnded { ago_ms, lasted_ms },
+            None => return,
+        };
+        self.event(event);
     }
 
     /// A stall ate frames: both time lines go on as if they had been sent and heard.

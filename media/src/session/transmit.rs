@@ -2,9 +2,10 @@
 
 use super::Session;
 use super::hearing::MAX_WIDE_SAMPLES;
-use crate::codec::{Codec, Encoder};
+use crate::codec::{Codec, Encoder, NARROW_HZ};
 use crate::dtmf::telephone_event::{OutgoingEvent, PAYLOAD_BYTES};
 use crate::playout::{Output, Playout};
+use crate::resample::Resampler;
 use crate::rtp::packet::HEADER_BYTES;
 
 /// The sending codec.
@@ -13,12 +14,15 @@ pub(super) struct Voice {
     codec: Codec,
     /// For codecs other than G.711, whose code words come from playout as they are.
     encoder: Option<Encoder>,
+    /// From the codec's rate to 8 kHz, for who wants to know what was sent.
+    down: Option<Resampler>,
 }
 
 impl Voice {
     pub fn new(codec: Codec) -> Self {
         let coded = codec.law().is_none();
-        Self { codec, encoder: if coded { Encoder::new(codec) } else { None } }
+        let down = Resampler::new(codec.rate_hz(), NARROW_HZ).filter(|_| codec.rate_hz() != NARROW_HZ);
+        Self { codec, encoder: if coded { Encoder::new(codec) } else { None }, down }
     }
 
     pub fn set_codec(&mut self, codec: Codec) {
@@ -27,17 +31,22 @@ impl Voice {
         }
     }
 
-    /// Makes the payload of `units` of 1/8000 s; returns its length.
-    fn fill(&mut self, playout: &mut Playout, units: usize, out: &mut [u8]) -> usize {
+    /// Makes the payload of as many units of 1/8000 s as `sent` holds, and what it sounds like; returns its length.
+    fn fill(&mut self, playout: &mut Playout, sent: &mut [i16], out: &mut [u8]) -> usize {
+        let units = sent.len();
         if let Some(law) = self.codec.law() {
             let out = out.get_mut(..units).unwrap_or_default();
             playout.fill(Output::Law(law, out));
+            law.decode_into(out, sent);
             return out.len();
         }
         let Some(encoder) = &mut self.encoder else { return 0 };
         let mut wide = [0; MAX_WIDE_SAMPLES];
         let wide = wide.get_mut(..2 * units).unwrap_or_default();
         playout.fill(Output::Wide(wide));
+        if let Some(down) = &mut self.down {
+            down.process(wide, sent);
+        }
         encoder.encode(wide, out)
     }
 }
@@ -45,6 +54,7 @@ impl Voice {
 impl Session {
     /// Writes the packet that is due; its length, 0 if there is none.
     pub(super) fn transmit(&mut self, out: &mut [u8]) -> usize {
+        self.sent_frame.fill(0);
         if !self.agreement.direction.sends() {
             self.mark = true;
             return 0;
@@ -80,7 +90,8 @@ impl Session {
             return 0;
         }
         let room = out.get_mut(HEADER_BYTES..).unwrap_or_default();
-        let length = self.voice.fill(&mut self.playout, samples, room);
+        let sent = self.sent_frame.get_mut(..samples).unwrap_or_default();
+        let length = self.voice.fill(&mut self.playout, sent, room);
         if length == 0 {
             // An encoder that gives nothing: a gap to the listener, who conceals it.
             self.mark = true;

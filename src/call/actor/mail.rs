@@ -181,7 +181,10 @@ impl Actor {
                 Input::Cleared { utterance, sent_ms, unsent_ms }
             }
             MediaEvent::Timeout { .. } => Input::MediaTimeout,
-            MediaEvent::FirstPacket { .. } | MediaEvent::Resumed => return,
+            MediaEvent::FirstPacket { .. }
+            | MediaEvent::Resumed
+            | MediaEvent::SpeechStarted { .. }
+            | MediaEvent::SpeechEnded { .. } => return,
         };
         self.pending.push_back(input);
     }
