@@ -192,7 +192,7 @@ impl Recording {
         let written = self
             .writer
             .and_then(|writer| writer.finish().map_err(RecordingError::Write))
-            .map(|()| Duration::from_millis(self.frames * 1000 / FRAMES_PER_SECOND).saturating_sub(quiet));
+            .map(|_| Duration::from_millis(self.frames * 1000 / FRAMES_PER_SECOND).saturating_sub(quiet));
         if let Err(error) = &written {
             tracing::warn!(%error, "a recording is incomplete");
         }
