@@ -9,6 +9,7 @@
 // Outside tests: narrowing what came from a datagram is how lengths go wrong.
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
+pub mod bridge;
 pub mod codec;
 pub mod comfort_noise;
 pub mod concealment;

@@ -117,7 +117,7 @@ impl Output<'_> {
     }
 
     /// Writes samples of the line's own rate.
-    pub(super) fn write(&mut self, samples: &[i16]) {
+    pub(crate) fn write(&mut self, samples: &[i16]) {
         match self {
             Self::Law(law, out) => {
                 law.encode_into(samples, out);
@@ -199,18 +199,25 @@ impl Line {
             out.write(samples);
         } else {
             let mut converted = [0; 2 * PIECE];
-            let count = self.convert(wide, samples, &mut converted);
+            let count = self.convert(store, samples, &mut converted);
             out.write(converted.get(..count).unwrap_or_default());
         }
         if wide { count / 2 } else { count }
     }
 
-    fn convert(&mut self, from_wide: bool, samples: &[i16], out: &mut [i16]) -> usize {
-        let (from, to) = if from_wide { (WIDE_HZ, NARROW_HZ) } else { (NARROW_HZ, WIDE_HZ) };
-        if self.converter.is_none() {
+    /// Makes the filter that this audio will need, so that no frame has to.
+    pub fn prepare(&mut self, store: &Store) {
+        let wide = matches!(store, Store::Wide(_) | Store::CompactWide(_));
+        if wide != self.wide && self.converter.is_none() {
             // A line has one rate: the other way is never asked for.
+            let (from, to) = if wide { (WIDE_HZ, NARROW_HZ) } else { (NARROW_HZ, WIDE_HZ) };
             self.converter = Resampler::new(from, to);
         }
+    }
+
+    fn convert(&mut self, store: &Store, samples: &[i16], out: &mut [i16]) -> usize {
+        // Only after a change of codec it isn't there yet.
+        self.prepare(store);
         self.converter.as_mut().map_or(0, |converter| converter.process(samples, out))
     }
 }

@@ -73,7 +73,7 @@ impl Playout {
     #[must_use]
     pub fn new(cap_ms: u64) -> Self {
         Self {
-            queue: VecDeque::with_capacity(64),
+            queue: VecDeque::with_capacity(16),
             queued: 0,
             cap: usize::try_from(cap_ms).unwrap_or(usize::MAX).saturating_mul(SAMPLES_PER_MS),
             fade: None,
@@ -181,6 +181,7 @@ impl Playout {
         self.check_entries()?;
         self.begin(utterance);
         let store = Store::new(chunk);
+        self.line.prepare(&store);
         let waits = self.queued + samples > LOOSE_MS * SAMPLES_PER_MS;
         let store = if waits { store.compact(self.line.law) } else { store };
         self.queued += samples;

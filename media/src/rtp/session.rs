@@ -277,6 +277,30 @@ impl Sender {
         self.ssrc
     }
 
+    /// The next packet's sequence number.
+    #[must_use]
+    pub const fn sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// The header of a packet that is relayed under a number of its own; ours go on behind the highest of them.
+    pub fn relayed_header(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        sequence: u16,
+        timestamp: u32,
+        payload: usize,
+    ) -> Header {
+        let next = sequence.wrapping_add(1);
+        if next.wrapping_sub(self.sequence) < 1 << 15 {
+            self.sequence = next;
+        }
+        self.packets += 1;
+        self.octets += payload as u64;
+        Header { marker, payload_type, sequence, timestamp, ssrc: self.ssrc }
+    }
+
     /// Packets and payload bytes sent.
     #[must_use]
     pub const fn sent(&self) -> (u64, u64) {

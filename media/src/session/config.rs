@@ -225,6 +225,8 @@ pub struct SessionStats {
     pub sent_octets: u64,
     /// Frames of our own timeline that were skipped because `tick` came too late.
     pub skipped_frames: u64,
+    /// Packets of the other leg of a bridge that were not passed on.
+    pub relay_dropped: u64,
     /// Events dropped because nobody read them.
     pub events_dropped: u64,
 }

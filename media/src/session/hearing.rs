@@ -12,8 +12,8 @@ use crate::{MAX_FRAME_SAMPLES, SAMPLES_PER_MS};
 
 /// Samples in the longest frame at 16 kHz.
 pub(super) const MAX_WIDE_SAMPLES: usize = 2 * MAX_FRAME_SAMPLES;
-/// Samples that wait: a frame being read, a packet behind it, and what stretching adds.
-const WAITING: usize = 2 * MAX_WIDE_SAMPLES + 480;
+/// Units that wait: a frame being read, a packet behind it, and what stretching adds.
+const WAITING: usize = 2 * MAX_FRAME_SAMPLES + 240;
 /// A surplus or lack of delay that is worked off in speech; in silence anything above a step is.
 const TOLERATED: u64 = 20 * UNITS_PER_MS;
 /// A surplus that is worked off even if it is heard.
@@ -69,7 +69,7 @@ impl Hearing {
             converter: None,
             concealment: Concealment::new(NARROW_HZ),
             noise: ComfortNoise::new(seed),
-            waiting: vec![0; WAITING].into(),
+            waiting: Box::default(),
             length: 0,
             narrow: None,
             gap: 0,
@@ -93,7 +93,8 @@ impl Hearing {
         self.concealment = Concealment::new(rate_hz);
         self.converter = None;
         self.length = 0;
-        self.narrow = Resampler::new(rate_hz, NARROW_HZ).filter(|_| rate_hz != NARROW_HZ);
+        self.waiting = vec![0; WAITING * self.scale].into();
+        self.narrow = if rate_hz == NARROW_HZ { None } else { Resampler::new(rate_hz, NARROW_HZ) };
     }
 
     /// Another stream begins.
@@ -153,7 +154,7 @@ impl Hearing {
     /// Makes samples until so many wait.
     fn fill(&mut self, wanted: usize, now: u64) {
         // Every step makes at least one sample, but for comfort noise and packets whose time has passed.
-        for _ in 0..WAITING {
+        for _ in 0..2 * WAITING {
             if self.length >= wanted {
                 return;
             }

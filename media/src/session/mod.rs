@@ -9,6 +9,7 @@ mod hearing;
 mod liveness;
 mod pacer;
 mod receive;
+mod relay;
 mod report;
 mod security;
 pub mod source;
@@ -37,6 +38,7 @@ use crate::{MAX_FRAME_SAMPLES, MAX_PTIME_MS, MIN_PTIME_MS, SAMPLES_PER_MS};
 use hearing::{Hearing, MAX_WIDE_SAMPLES};
 use liveness::Liveness;
 use pacer::Pacer;
+use relay::{Live, Relay};
 use security::{Rekeyed, Security};
 use source::SourceFilter;
 use transmit::Voice;
@@ -66,6 +68,8 @@ pub struct Session {
     sender: Sender,
     voice: Voice,
     playout: Playout,
+    relay: Option<Box<Relay>>,
+    live: Option<Box<Live>>,
     outgoing_keys: EventSender,
     pacer: Pacer,
     /// The next audio packet starts a talkspurt (RFC 3551 §4.1): start, resumption, gap.
@@ -105,6 +109,8 @@ impl Session {
             sender: Sender::new(config.ssrc, sequence, config.timestamp),
             voice: Voice::new(agreement.codec),
             playout: Playout::default(),
+            relay: None,
+            live: None,
             outgoing_keys: EventSender::default(),
             pacer: Pacer::new(now, period(frame_samples)),
             mark: true,

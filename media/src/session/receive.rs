@@ -14,7 +14,7 @@ use crate::sdp::PayloadTypes;
 use crate::srtp::SrtpError;
 
 /// Comfort noise (RFC 3389, RFC 3551 §6).
-const COMFORT_NOISE: u8 = 13;
+pub(super) const COMFORT_NOISE: u8 = 13;
 
 /// What a payload is.
 enum Kind {
@@ -118,11 +118,13 @@ impl Session {
             Kind::ComfortNoise => {
                 let Some(position) = self.receiver.admit(packet, None, now) else { return };
                 self.stats.comfort_noise += 1;
+                self.hand_on_audio(packet, position, None);
                 self.hear(position, None, packet.payload, now);
             }
             Kind::Audio(codec) => {
                 let clock_khz = codec.clock_hz() / 1_000;
                 let Some(position) = self.receiver.admit(packet, Some(clock_khz), now) else { return };
+                self.hand_on_audio(packet, position, Some(*codec));
                 self.hear(position, Some(*codec), packet.payload, now);
             }
         }
@@ -137,6 +139,7 @@ impl Session {
                 self.hearing.reset();
             }
             self.hearing.note(position.sequence);
+            self.hand_on_event(packet, position);
         }
         let event = EventPacket { ssrc: packet.ssrc, timestamp: packet.timestamp, payload: packet.payload };
         for press in self.keys.handle(event, now) {

@@ -4,7 +4,7 @@ use super::Session;
 use super::hearing::MAX_WIDE_SAMPLES;
 use crate::codec::{Codec, Encoder, NARROW_HZ};
 use crate::dtmf::telephone_event::{OutgoingEvent, PAYLOAD_BYTES};
-use crate::playout::{Output, Playout};
+use crate::playout::Output;
 use crate::resample::Resampler;
 use crate::rtp::packet::HEADER_BYTES;
 
@@ -21,7 +21,8 @@ pub(super) struct Voice {
 impl Voice {
     pub fn new(codec: Codec) -> Self {
         let coded = codec.law().is_none();
-        let down = Resampler::new(codec.rate_hz(), NARROW_HZ).filter(|_| codec.rate_hz() != NARROW_HZ);
+        let rate_hz = codec.rate_hz();
+        let down = if rate_hz == NARROW_HZ { None } else { Resampler::new(rate_hz, NARROW_HZ) };
         Self { codec, encoder: if coded { Encoder::new(codec) } else { None }, down }
     }
 
@@ -32,18 +33,19 @@ impl Voice {
     }
 
     /// Makes the payload of as many units of 1/8000 s as `sent` holds, and what it sounds like; returns its length.
-    fn fill(&mut self, playout: &mut Playout, sent: &mut [i16], out: &mut [u8]) -> usize {
+    /// `draw` gives the audio.
+    fn fill(&mut self, mut draw: impl FnMut(Output<'_>), sent: &mut [i16], out: &mut [u8]) -> usize {
         let units = sent.len();
         if let Some(law) = self.codec.law() {
             let out = out.get_mut(..units).unwrap_or_default();
-            playout.fill(Output::Law(law, out));
+            draw(Output::Law(law, out));
             law.decode_into(out, sent);
             return out.len();
         }
         let Some(encoder) = &mut self.encoder else { return 0 };
         let mut wide = [0; MAX_WIDE_SAMPLES];
         let wide = wide.get_mut(..2 * units).unwrap_or_default();
-        playout.fill(Output::Wide(wide));
+        draw(Output::Wide(wide));
         if let Some(down) = &mut self.down {
             down.process(wide, sent);
         }
@@ -55,7 +57,7 @@ impl Session {
     /// Writes the packet that is due; its length, 0 if there is none.
     pub(super) fn transmit(&mut self, out: &mut [u8]) -> usize {
         self.sent_frame.fill(0);
-        if !self.agreement.direction.sends() {
+        if !self.agreement.direction.sends() || self.relay_speaks() {
             self.mark = true;
             return 0;
         }
@@ -91,7 +93,14 @@ impl Session {
         }
         let room = out.get_mut(HEADER_BYTES..).unwrap_or_default();
         let sent = self.sent_frame.get_mut(..samples).unwrap_or_default();
-        let length = self.voice.fill(&mut self.playout, sent, room);
+        let (playout, live) = (&mut self.playout, &mut self.live);
+        let draw = |mut output: Output<'_>| {
+            let spoken = playout.is_idle() && live.as_mut().is_some_and(|live| live.draw(&mut output));
+            if !spoken {
+                playout.fill(output);
+            }
+        };
+        let length = self.voice.fill(draw, sent, room);
         if length == 0 {
             // An encoder that gives nothing: a gap to the listener, who conceals it.
             self.mark = true;

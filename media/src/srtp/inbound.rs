@@ -5,14 +5,15 @@ use smallvec::SmallVec;
 
 use super::cipher::{Cipher, Index, open};
 use super::kdf::SessionKeys;
-use super::{INDEX_BYTES, MAX_DATAGRAM, MasterKey, SrtpError, rtcp_ssrc, rtp_header_bytes, rtp_identity};
+use super::{
+    HALF, INDEX_BYTES, MAX_DATAGRAM, MasterKey, SrtpError, nearest, rtcp_ssrc, rtp_header_bytes, rtp_identity,
+};
 use crate::window::Window;
 
 /// Streams under one key that are told apart: the caller's, and those before and after a transfer.
 const STREAMS: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
 const RTCP_HEADER: usize = 8;
-const HALF: u64 = 1 << 15;
 
 /// Unprotects the RTP and RTCP of one peer under one master key.
 pub struct Unprotector {
@@ -232,19 +233,6 @@ impl Unprotector {
 impl std::fmt::Debug for Unprotector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Unprotector").field("master", &self.master).finish_non_exhaustive()
-    }
-}
-
-/// The index with these lower 16 bits that is nearest to the newest one (RFC 3711 §3.3.1, Appendix A).
-fn nearest(newest: u64, sequence: u16) -> Option<u64> {
-    let same = newest & !0xFFFF | u64::from(sequence);
-    if same > newest + HALF {
-        // Below zero: from before the stream began.
-        same.checked_sub(1 << 16)
-    } else if same + HALF < newest {
-        Some(same + (1 << 16)).filter(|index| index >> 48 == 0)
-    } else {
-        Some(same)
     }
 }
 

@@ -26,6 +26,9 @@ pub const MAX_DATAGRAM: usize = 2048;
 /// The E flag and the index of SRTCP (RFC 3711 §3.4).
 const INDEX_BYTES: usize = 4;
 
+/// Half the range of a sequence number.
+const HALF: u64 = 1 << 15;
+
 /// A crypto suite of SDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {
@@ -139,6 +142,19 @@ fn rtp_identity(packet: &[u8]) -> Option<(u16, u32)> {
 fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
     let [_, _, _, _, c0, c1, c2, c3] = *packet.first_chunk::<8>()?;
     Some(u32::from_be_bytes([c0, c1, c2, c3]))
+}
+
+/// The index with these lower 16 bits that is nearest to the newest one (RFC 3711 §3.3.1, Appendix A).
+fn nearest(newest: u64, sequence: u16) -> Option<u64> {
+    let same = newest & !0xFFFF | u64::from(sequence);
+    if same > newest + HALF {
+        // Below zero: from before the stream began.
+        same.checked_sub(1 << 16)
+    } else if same + HALF < newest {
+        Some(same + (1 << 16)).filter(|index| index >> 48 == 0)
+    } else {
+        Some(same)
+    }
 }
 
 #[cfg(test)]

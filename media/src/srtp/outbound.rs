@@ -4,10 +4,9 @@ use hmac::Mac;
 
 use super::cipher::{Cipher, Index, seal};
 use super::kdf::SessionKeys;
-use super::{INDEX_BYTES, MasterKey, Mki, SrtpError, rtcp_ssrc, rtp_header_bytes, rtp_identity};
+use super::{INDEX_BYTES, MasterKey, Mki, SrtpError, nearest, rtcp_ssrc, rtp_header_bytes, rtp_identity};
 
-/// RFC 3711 §9.2: 2⁴⁸ RTP packets and 2³¹ RTCP packets with one key.
-const MAX_ROLL_OVERS: u32 = u32::MAX;
+/// RFC 3711 §9.2: 2³¹ RTCP packets with one key (and 2⁴⁸ RTP packets).
 const MAX_RTCP_INDEX: u32 = (1 << 31) - 1;
 /// The E flag: this packet is encrypted.
 const ENCRYPTED: u32 = 1 << 31;
@@ -17,8 +16,8 @@ pub struct Protector {
     master: MasterKey,
     rtp: Cipher,
     rtcp: Cipher,
-    roll_overs: u32,
-    sequence: Option<u16>,
+    /// The highest index used.
+    newest: Option<u64>,
     rtcp_index: u32,
 }
 
@@ -30,7 +29,7 @@ impl Protector {
     pub fn new(master: MasterKey) -> Result<Self, SrtpError> {
         let rtp = Cipher::new(&SessionKeys::rtp(&master))?;
         let rtcp = Cipher::new(&SessionKeys::rtcp(&master))?;
-        Ok(Self { master, rtp, rtcp, roll_overs: 0, sequence: None, rtcp_index: 0 })
+        Ok(Self { master, rtp, rtcp, newest: None, rtcp_index: 0 })
     }
 
     /// The key in use.
@@ -40,7 +39,7 @@ impl Protector {
     }
 
     /// Protects the packet in `buffer[..length]` in place and gives its new length, which is at most
-    /// [`super::MAX_RTP_OVERHEAD`] more. Packets must come in the order of their sequence numbers.
+    /// [`super::MAX_RTP_OVERHEAD`] more. No sequence number may come twice with another content.
     ///
     /// # Errors
     /// [`SrtpError::Length`] if it is no RTP packet or the buffer has no room; [`SrtpError::Exhausted`].
@@ -48,21 +47,21 @@ impl Protector {
         let packet = buffer.get(..length).ok_or(SrtpError::Length)?;
         let header = rtp_header_bytes(packet).ok_or(SrtpError::Length)?;
         let (sequence, ssrc) = rtp_identity(packet).ok_or(SrtpError::Length)?;
-        if self.sequence.is_some_and(|last| sequence < last) {
-            if self.roll_overs == MAX_ROLL_OVERS {
-                return Err(SrtpError::Exhausted);
-            }
-            self.roll_overs += 1;
-        }
-        self.sequence = Some(sequence);
-        let index = Index { ssrc, packet: u64::from(self.roll_overs) << 16 | u64::from(sequence) };
+        // What is relayed for another leg may be out of order.
+        let number = match self.newest {
+            None => u64::from(sequence),
+            Some(newest) => nearest(newest, sequence).ok_or(SrtpError::Exhausted)?,
+        };
+        self.newest = self.newest.max(Some(number));
+        let index = Index { ssrc, packet: number };
+        let [_, _, r0, r1, r2, r3, _, _] = number.to_be_bytes();
         let mki = self.master.mki();
         match &self.rtp {
             Cipher::CounterMode { aes, salt, mac } => {
                 let text = buffer.get_mut(header..length).ok_or(SrtpError::Length)?;
                 Cipher::counter_mode(aes, salt, index, text);
                 let packet = buffer.get(..length).ok_or(SrtpError::Length)?;
-                let tag = Cipher::mac(mac, packet, &self.roll_overs.to_be_bytes()).finalize().into_bytes();
+                let tag = Cipher::mac(mac, packet, &[r0, r1, r2, r3]).finalize().into_bytes();
                 let end = append_mki(buffer, length, mki)?;
                 append(buffer, end, tag.get(..self.master.suite().rtp_tag_bytes()).unwrap_or_default())
             }
@@ -118,8 +117,8 @@ impl Protector {
 
     /// For published test vectors, which start in the middle of a stream.
     #[cfg(test)]
-    pub(super) fn at(mut self, roll_overs: u32, rtcp_index: u32) -> Self {
-        (self.roll_overs, self.rtcp_index) = (roll_overs, rtcp_index);
+    pub(super) fn at(mut self, newest: Option<u64>, rtcp_index: u32) -> Self {
+        (self.newest, self.rtcp_index) = (newest, rtcp_index);
         self
     }
 
