@@ -16,7 +16,7 @@ const IN_TIME: f32 = 0.98;
 /// Packets that the histogram remembers: 10 s of 20 ms packets.
 const MEMORY: f32 = 500.0;
 /// Packets before the histogram is asked.
-const ENOUGH: u32 = 25;
+const ENOUGH: u32 = 10;
 /// Packets between two looks at the histogram.
 const LOOK_EVERY: u32 = 8;
 /// A frame that is read may begin anywhere in a packet: one more packet must be there.

@@ -14,8 +14,18 @@ use crate::{MAX_FRAME_SAMPLES, SAMPLES_PER_MS};
 pub(super) const MAX_WIDE_SAMPLES: usize = 2 * MAX_FRAME_SAMPLES;
 /// Units that wait: a frame being read, a packet behind it, and what stretching adds.
 const WAITING: usize = 2 * MAX_FRAME_SAMPLES + 240;
-/// A surplus or lack of delay that is worked off in speech; in silence anything above a step is.
-const TOLERATED: u64 = 20 * UNITS_PER_MS;
+/// A surplus of delay, and a lack of it, that is worked off in speech. A surplus does little harm.
+const TOLERATED_SURPLUS: u64 = 60 * UNITS_PER_MS;
+const TOLERATED_LACK: u64 = 20 * UNITS_PER_MS;
+/// Either is worked off down to this between sentences, where nobody notices.
+const TOLERATED_QUIET: u64 = 8 * UNITS_PER_MS;
+/// Silence that is no pause between words, in units: 160 ms.
+const BETWEEN_SENTENCES: usize = 160 * SAMPLES_PER_MS;
+/// Quieter than the loudest of late by this factor in amplitude, 26 dB, is silence; and so is what is below −50 dBFS.
+const QUIETER: f32 = 0.05;
+const QUIET: f32 = 100.0;
+/// How fast the loudest of late is forgotten: by half in some 14 s of 20 ms frames.
+const FORGET: f32 = 0.999;
 /// A surplus that is worked off even if it is heard.
 const UNBEARABLE: u64 = 100 * UNITS_PER_MS;
 /// Concealment is silent after this long; what follows isn't counted as concealed.
@@ -43,6 +53,9 @@ pub(super) struct Hearing {
     /// Units concealed in the gap under way.
     gap: u64,
     rest: u8,
+    /// The loudest of late, and the units of silence in a row.
+    loudest: f32,
+    quiet: usize,
     stats: HearingStats,
 }
 
@@ -74,6 +87,8 @@ impl Hearing {
             narrow: None,
             gap: 0,
             rest: 0,
+            loudest: 0.0,
+            quiet: 0,
             stats: HearingStats::default(),
         };
         hearing.set_rate(codec.rate_hz());
@@ -136,6 +151,7 @@ impl Hearing {
     pub fn read(&mut self, narrow: &mut [i16], wide: &mut [i16], now: u64, steady: bool) {
         let wanted = narrow.len() * self.scale;
         self.fill(wanted, now);
+        self.note_level(wanted);
         if !steady {
             self.adapt(wanted, now);
         }
@@ -218,6 +234,13 @@ impl Hearing {
         }
     }
 
+    fn note_level(&mut self, wanted: usize) {
+        let level = level(self.waiting.get(..wanted).unwrap_or_default());
+        self.loudest = (self.loudest * FORGET).max(level);
+        let silent = level < QUIET || level < self.loudest * QUIETER;
+        self.quiet = if silent { self.quiet.saturating_add(wanted / self.scale) } else { 0 };
+    }
+
     /// Brings the delay nearer to what is aimed for.
     fn adapt(&mut self, wanted: usize, now: u64) {
         self.rest = self.rest.saturating_sub(1);
@@ -226,8 +249,12 @@ impl Hearing {
         }
         let heard_at = now + (self.length / self.scale) as u64;
         let Some(surplus) = self.buffer.surplus(heard_at) else { return };
-        let quiet = is_quiet(self.waiting.get(..wanted).unwrap_or_default());
-        let tolerated = if quiet { TOLERATED / 2 } else { TOLERATED };
+        let quiet = self.quiet >= BETWEEN_SENTENCES;
+        let tolerated = match (quiet, surplus > 0) {
+            (true, _) => TOLERATED_QUIET,
+            (false, true) => TOLERATED_SURPLUS,
+            (false, false) => TOLERATED_LACK,
+        };
         if surplus.unsigned_abs() <= tolerated {
             return;
         }
@@ -257,6 +284,12 @@ impl Hearing {
     }
 }
 
+/// Root mean square.
+fn level(samples: &[i16]) -> f32 {
+    let energy: u64 = samples.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+    (energy as f32 / samples.len().max(1) as f32).sqrt()
+}
+
 /// A codec of another rate than ours: some gateways change it without a word.
 fn decode_converted(
     decoder: &mut Option<Decoder>,
@@ -275,13 +308,6 @@ fn decode_converted(
         Some((_, resampler)) => resampler.process(samples.get(..count).unwrap_or_default(), out),
         None => 0,
     }
-}
-
-/// Below −50 dBFS.
-fn is_quiet(samples: &[i16]) -> bool {
-    const LEVEL: u64 = 100;
-    let energy: u64 = samples.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-    energy < LEVEL * LEVEL * samples.len() as u64
 }
 
 fn take(from: &[i16], out: &mut [i16]) {
