@@ -36,7 +36,8 @@ fn voice(samples: usize) -> Vec<i16> {
         let phase = step * n as f64;
         6_000.0 * (118.0 * phase).sin() + 3_000.0 * (590.0 * phase).sin() + 1_000.0 * (2_300.0 * phase).sin()
     };
-    (0..samples).map(|n| voice(n) as i16).collect()
+    // Syllables: a steady sound would become background.
+    (0..samples).map(|n| (voice(n) * (step * 2.5 * n as f64).sin().abs()) as i16).collect()
 }
 
 fn key(seed: u8, suite: Suite) -> media::srtp::MasterKey {
@@ -54,7 +55,8 @@ impl Sender {
     fn new(codec: Codec) -> Self {
         let mut bytes = vec![0x80, codec.payload_type(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
         let mut payload = [0; 480];
-        let samples: Vec<i16> = voice(320).iter().copied().take(codec.rate_hz() as usize / 50).collect();
+        let samples: Vec<i16> =
+            voice(2_000).iter().copied().skip(800).take(codec.rate_hz() as usize / 50).collect();
         let length = Encoder::new(codec).expect("an encoder").encode(&samples, &mut payload);
         bytes.extend_from_slice(&payload[..length]);
         Self { bytes, sequence: 0, timestamp: 0 }

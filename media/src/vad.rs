@@ -125,6 +125,8 @@ struct Gate {
     played_db: [f32; ECHO_STEPS],
     place: usize,
     coupling_db: f32,
+    /// Steps since we last played something.
+    idle: usize,
     /// Steps of playout in which the echo was followed.
     learned: u32,
     /// Steps since the last loud one.
@@ -150,6 +152,7 @@ impl Vad {
                 played_db: [SILENT_DB; ECHO_STEPS],
                 place: 0,
                 coupling_db: COUPLING_DB,
+                idle: ECHO_STEPS,
                 learned: 0,
                 quiet_steps: GATE_HANGOVER,
                 open: false,
@@ -168,15 +171,14 @@ impl Vad {
     /// Takes the caller's audio at 8 kHz, and what was played to the caller in the same time (silence if shorter). Gives
     /// the last edge in it; a frame of 60 ms or less has at most one.
     pub fn listen(&mut self, caller: &[i16], ours: &[i16]) -> Option<SpeechEdge> {
-        let mut edge = None;
-        for (n, sample) in caller.iter().enumerate() {
-            if let (Some(place), Some(other)) =
-                (self.step.get_mut(self.filled), self.ours.get_mut(self.filled))
-            {
-                *place = *sample;
-                *other = ours.get(n).copied().unwrap_or(0);
-            }
-            self.filled += 1;
+        let (mut edge, mut from) = (None, 0);
+        while from < caller.len() {
+            let count = (STEP - self.filled).min(caller.len() - from);
+            put(&mut self.step, self.filled, caller.get(from..from + count).unwrap_or_default(), count);
+            let played = ours.get(from..ours.len().min(from + count)).unwrap_or_default();
+            put(&mut self.ours, self.filled, played, count);
+            from += count;
+            self.filled += count;
             if self.filled == STEP {
                 self.filled = 0;
                 edge = self.step().or(edge);
@@ -305,18 +307,23 @@ impl Gate {
             *place = ours_db;
         }
         self.place = (self.place + 1) % ECHO_STEPS;
-        let played_db = self.played_db.iter().copied().fold(SILENT_DB, f32::max);
+        self.idle = if ours_db > PLAYING_DB { 0 } else { self.idle.saturating_add(1) };
+        let played_db = match self.idle {
+            // All of the window is silence.
+            ECHO_STEPS.. => SILENT_DB,
+            _ => self.played_db.iter().copied().fold(SILENT_DB, f32::max),
+        };
         let playing = played_db > PLAYING_DB;
         let echo_db = if playing { played_db + self.coupling_db + ABOVE_ECHO_DB } else { SILENT_DB };
         let wanted = LEAST_DB.max(self.background_db + ABOVE_BACKGROUND_DB).max(echo_db);
         let loud = caller_db > wanted;
         // Nothing at all is a line that hasn't begun, or a pause that the jitter buffer filled.
         if caller_db > SILENT_DB {
-            let speaking = self.played_db.iter().filter(|level| **level > PLAYING_DB).count();
-            match playing {
-                false => self.follow_background(caller_db),
-                true if speaking >= PLAYING_STEPS => self.follow_echo(caller_db - played_db, loud),
-                true => {}
+            let speaking = || self.played_db.iter().filter(|level| **level > PLAYING_DB).count();
+            if !playing {
+                self.follow_background(caller_db);
+            } else if speaking() >= PLAYING_STEPS {
+                self.follow_echo(caller_db - played_db, loud);
             }
         }
         self.quiet_steps = if loud { 0 } else { self.quiet_steps.saturating_add(1) };
@@ -351,13 +358,29 @@ impl Gate {
     }
 }
 
+/// Copies samples to a place, and silence behind them up to `count`.
+fn put(to: &mut [i16; STEP], at: usize, samples: &[i16], count: usize) {
+    let Some(room) = to.get_mut(at..at + count) else { return };
+    let (sound, silence) = room.split_at_mut(samples.len().min(count));
+    for (place, sample) in sound.iter_mut().zip(samples) {
+        *place = *sample;
+    }
+    silence.fill(0);
+}
+
 /// Mean level in dB below full scale.
 fn level_db(samples: &[i16; STEP]) -> f32 {
-    let energy: u64 = samples.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-    if energy == 0 {
+    let mut sums = [0.0f32; 8];
+    for eight in samples.chunks_exact(8) {
+        for (sum, sample) in sums.iter_mut().zip(eight) {
+            *sum += f32::from(*sample) * f32::from(*sample);
+        }
+    }
+    let energy: f32 = sums.iter().sum();
+    if energy == 0.0 {
         return SILENT_DB;
     }
-    let mean = energy as f32 / STEP as f32 / (32_768.0 * 32_768.0);
+    let mean = energy / STEP as f32 / (32_768.0 * 32_768.0);
     (10.0 * mean.log10()).max(SILENT_DB)
 }
 

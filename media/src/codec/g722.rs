@@ -50,6 +50,22 @@ const IHP: [u8; 3] = [0, 3, 2];
 const WH: [i32; 3] = [0, -214, 798];
 const RH2: [u8; 4] = [2, 1, 2, 1];
 
+/// Taps of the two filters together, and samples before a pair that they reach.
+const TAPS: usize = 24;
+const HISTORY: usize = TAPS - 2;
+/// Pairs filtered at a time: 20 ms.
+const BLOCK: usize = 160;
+
+/// The two halves of a mirror filter over the samples at even and at odd places.
+fn mirrored(line: &[i32]) -> (i32, i32) {
+    let (mut at_even, mut at_odd) = (0, 0);
+    for (tap, pair) in line.chunks_exact(2).enumerate() {
+        at_even += pair[0] * QMF[tap];
+        at_odd += pair[1] * QMF[11 - tap];
+    }
+    (at_even, at_odd)
+}
+
 fn saturate(value: i32) -> i32 {
     value.clamp(i32::from(i16::MIN), i32::from(i16::MAX))
 }
@@ -101,9 +117,10 @@ impl Band {
         self.p[0] = saturate(self.sz + d);
         let poles = self.poles();
         self.zeros();
-        self.d.copy_within(0..6, 1);
-        self.r.copy_within(0..2, 1);
-        self.p.copy_within(0..2, 1);
+        let [d0, d1, d2, d3, d4, d5, _] = self.d;
+        self.d = [d0, d0, d1, d2, d3, d4, d5];
+        self.r = [self.r[0], self.r[0], self.r[1]];
+        self.p = [self.p[0], self.p[0], self.p[1]];
         [self.a[1], self.a[2]] = poles;
         let sp = saturate(
             ((self.a[1] * saturate(2 * self.r[1])) >> 15) + ((self.a[2] * saturate(2 * self.r[2])) >> 15),
@@ -139,14 +156,15 @@ impl Band {
 /// 16 kHz samples to code words, one for every two.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    x: [i32; 24],
+    /// Samples before the next pair.
+    x: [i32; HISTORY],
     low: Band,
     high: Band,
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { x: [0; 24], low: Band::new(32), high: Band::new(8) }
+        Self { x: [0; HISTORY], low: Band::new(32), high: Band::new(8) }
     }
 }
 
@@ -155,21 +173,24 @@ impl Encoder {
     /// left out.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {
         let mut count = 0;
-        for (pair, place) in samples.chunks_exact(2).zip(out) {
-            *place = self.pair(i32::from(pair[0]), i32::from(pair[1]));
-            count += 1;
+        for (pairs, places) in samples.chunks(2 * BLOCK).zip(out.chunks_mut(BLOCK)) {
+            let pairs_here = (pairs.len() / 2).min(places.len());
+            let mut line = [0; HISTORY + 2 * BLOCK];
+            line[..HISTORY].copy_from_slice(&self.x);
+            for (place, sample) in line[HISTORY..].iter_mut().zip(pairs) {
+                *place = i32::from(*sample);
+            }
+            for (n, place) in places.iter_mut().take(pairs_here).enumerate() {
+                *place = self.pair(&line[2 * n..2 * n + TAPS]);
+            }
+            self.x.copy_from_slice(&line[2 * pairs_here..2 * pairs_here + HISTORY]);
+            count += pairs_here;
         }
         count
     }
 
-    fn pair(&mut self, first: i32, second: i32) -> u8 {
-        self.x.copy_within(2.., 0);
-        (self.x[22], self.x[23]) = (first, second);
-        let (mut odd, mut even) = (0, 0);
-        for (tap, pair) in self.x.chunks_exact(2).enumerate() {
-            odd += pair[0] * QMF[tap];
-            even += pair[1] * QMF[11 - tap];
-        }
+    fn pair(&mut self, line: &[i32]) -> u8 {
+        let (odd, even) = mirrored(line);
         let low = self.low_band((even + odd) >> 14);
         let high = self.high_band((even - odd) >> 14);
         high << 6 | low
@@ -205,14 +226,15 @@ impl Encoder {
 /// Code words to 16 kHz samples, two for every one.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    x: [i32; 24],
+    /// Sums and differences before the next pair.
+    x: [i32; HISTORY],
     low: Band,
     high: Band,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { x: [0; 24], low: Band::new(32), high: Band::new(8) }
+        Self { x: [0; HISTORY], low: Band::new(32), high: Band::new(8) }
     }
 }
 
@@ -220,15 +242,26 @@ impl Decoder {
     /// Decodes code words as far as `out` has room; returns the samples written.
     pub fn decode(&mut self, codewords: &[u8], out: &mut [i16]) -> usize {
         let mut count = 0;
-        for (codeword, pair) in codewords.iter().zip(out.chunks_exact_mut(2)) {
-            let samples = self.pair(*codeword);
-            pair.copy_from_slice(&samples);
-            count += 2;
+        for (codewords, places) in codewords.chunks(BLOCK).zip(out.chunks_mut(2 * BLOCK)) {
+            let pairs_here = codewords.len().min(places.len() / 2);
+            let mut line = [0; HISTORY + 2 * BLOCK];
+            line[..HISTORY].copy_from_slice(&self.x);
+            for (n, codeword) in codewords.iter().take(pairs_here).enumerate() {
+                let [sum, difference] = self.bands(*codeword);
+                (line[HISTORY + 2 * n], line[HISTORY + 2 * n + 1]) = (sum, difference);
+            }
+            for (n, place) in places.chunks_exact_mut(2).take(pairs_here).enumerate() {
+                let (second, first) = mirrored(&line[2 * n..2 * n + TAPS]);
+                place.copy_from_slice(&[saturate(first >> 11) as i16, saturate(second >> 11) as i16]);
+            }
+            self.x.copy_from_slice(&line[2 * pairs_here..2 * pairs_here + HISTORY]);
+            count += 2 * pairs_here;
         }
         count
     }
 
-    fn pair(&mut self, codeword: u8) -> [i16; 2] {
+    /// Sum and difference of the two bands.
+    fn bands(&mut self, codeword: u8) -> [i32; 2] {
         let (six, two) = (usize::from(codeword & 0x3F), usize::from(codeword >> 6));
         let low = &mut self.low;
         let rlow = (low.s + ((low.det * QM6[six]) >> 15)).clamp(-16_384, 16_383);
@@ -240,14 +273,7 @@ impl Decoder {
         let rhigh = (d + high.s).clamp(-16_384, 16_383);
         high.scale_high(two);
         high.step(d);
-        self.x.copy_within(2.., 0);
-        (self.x[22], self.x[23]) = (rlow + rhigh, rlow - rhigh);
-        let (mut first, mut second) = (0, 0);
-        for (tap, pair) in self.x.chunks_exact(2).enumerate() {
-            second += pair[0] * QMF[tap];
-            first += pair[1] * QMF[11 - tap];
-        }
-        [saturate(first >> 11) as i16, saturate(second >> 11) as i16]
+        [rlow + rhigh, rlow - rhigh]
     }
 }
 
@@ -311,11 +337,11 @@ mod tests {
         let mut codewords = vec![0; samples.len() / 2];
         // Theirs starts with scale factors of 0, where the Recommendation has 32 and 8 (§3.5).
         let [low, high] = [Band::new(0), Band::new(0)];
-        Encoder { x: [0; 24], low: low.clone(), high: high.clone() }.encode(&samples, &mut codewords);
+        Encoder { x: [0; HISTORY], low: low.clone(), high: high.clone() }.encode(&samples, &mut codewords);
         let theirs = TheirEncoder::new(Bitrate::Mode1_64000, false, false).encode(&samples);
         assert!(codewords == theirs, "code words differ");
         let mut decoded = vec![0; samples.len()];
-        Decoder { x: [0; 24], low, high }.decode(&codewords, &mut decoded);
+        Decoder { x: [0; HISTORY], low, high }.decode(&codewords, &mut decoded);
         let theirs = TheirDecoder::new(Bitrate::Mode1_64000, false, false).decode(&codewords);
         assert!(decoded == theirs, "samples differ");
     }

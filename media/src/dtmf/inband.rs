@@ -4,6 +4,8 @@
 //! strongest of each group, near each other in level, far above the others of their group, without the second
 //! harmonic that a voice has, and nearly all of the block's energy. It counts when two blocks in a row say the same.
 
+#![allow(clippy::indexing_slicing, reason = "places of arrays as long as the loops over them")]
+
 use super::Digit;
 use super::telephone_event::KeyPress;
 
@@ -129,7 +131,7 @@ impl Detector {
         if total * BLOCK as f32 / 2.0 < 2.0 * WEAKEST {
             return None;
         }
-        let energies = self.coefficients.map(|coefficient| self.goertzel(coefficient));
+        let energies = self.goertzel_all();
         let (low, high) = energies.split_at(4);
         let (row, low) = strongest(low)?;
         let (column, high) = strongest(high)?;
@@ -145,6 +147,24 @@ impl Detector {
             return None;
         }
         KEYS.get(row)?.get(column).copied().and_then(Digit::from_char)
+    }
+
+    /// All eight side by side.
+    fn goertzel_all(&self) -> [f32; 8] {
+        let (mut one, mut two) = ([0.0f32; 8], [0.0f32; 8]);
+        for sample in &self.block {
+            let mut next = [0.0f32; 8];
+            for (place, next) in next.iter_mut().enumerate() {
+                *next = sample + self.coefficients[place] * one[place] - two[place];
+            }
+            (one, two) = (next, one);
+        }
+        let mut energies = [0.0; 8];
+        for (place, energy) in energies.iter_mut().enumerate() {
+            let (one, two) = (one[place], two[place]);
+            *energy = one * one + two * two - self.coefficients[place] * one * two;
+        }
+        energies
     }
 
     fn goertzel(&self, coefficient: f32) -> f32 {
