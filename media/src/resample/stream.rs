@@ -109,15 +109,17 @@ impl Resampler {
         let Some(phase) = self.phases.get(self.position) else { return 0 };
         let Some(samples) = self.history.get(self.end - phase.len()..self.end) else { return 0 };
         let mut sums = [0.0f32; LANES];
-        for (taps, samples) in phase.chunks_exact(LANES).zip(samples.chunks_exact(LANES)) {
+        let (taps, _) = phase.as_chunks::<LANES>();
+        let (samples, _) = samples.as_chunks::<LANES>();
+        for (taps, samples) in taps.iter().zip(samples) {
             for (sum, (tap, sample)) in sums.iter_mut().zip(taps.iter().zip(samples)) {
                 *sum += tap * sample;
             }
         }
         let sum: f32 = sums.iter().sum();
-        // A float to integer cast saturates.
+        // A float to integer cast cuts off and saturates; `round` is a call on processors of 2003.
         #[allow(clippy::cast_possible_truncation)]
-        let sample = sum.round() as i16;
+        let sample = (sum + 0.5f32.copysign(sum)) as i16;
         sample
     }
 }
