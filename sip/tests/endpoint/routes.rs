@@ -10,7 +10,7 @@ fn through(lines: &str) -> (Rig, Caller, DialogId, Vec<Sent>) {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     caller.extra = lines.to_owned();
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, status(180), now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, status(180), None, now)).unwrap();
     rig.act(|e, now| e.accept(dialog, Bytes::from_static(ANSWER.as_bytes()), now)).unwrap();
     let sent = rig.sent();
     caller.to_tag = sent[1].to_tag().to_owned();
