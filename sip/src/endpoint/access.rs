@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
+use super::Endpoint;
 use super::event::{Event, Suspicion};
 use super::flow::Flow;
 use super::policy::PolicyId;
-use super::Endpoint;
 use crate::dialog::{Dialog, DialogId};
 use crate::message::{Host, Method, Request, Uri};
 use crate::random::Key;
@@ -35,7 +35,8 @@ impl Endpoint {
         self.servers.get(&key).is_some_and(|server| {
             same(server.path.flow.peer.ip(), flow.peer.ip())
                 || policy.is_some()
-                    && policy == server.dialog.and_then(|id| self.dialogs.get(&id)).map(|dialog| dialog.policy)
+                    && policy
+                        == server.dialog.and_then(|id| self.dialogs.get(&id)).map(|dialog| dialog.policy)
         })
     }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::Endpoint;
 use super::event::Suspicion;
 use super::flow::Flow;
 use super::policy::{Authentication, PeerPolicy};
-use super::Endpoint;
 use crate::message::{HeaderName, Request, ResponseBuilder, StatusCode};
 use crate::ua::digest::{Authenticator, Authorization, Rejection, RequestLine, ServerKey};
 
@@ -83,7 +83,8 @@ impl Endpoint {
             let password = user.map(|user| &user.password);
             let method = request.method().as_str().as_bytes();
             let line = RequestLine { method, uri: request.uri().as_bytes(), source };
-            let verified = self.authenticator(&authentication.realm, now).verify(&answer, line, password, now);
+            let verified =
+                self.authenticator(&authentication.realm, now).verify(&answer, line, password, now);
             verified.inspect_err(|rejection| {
                 if *rejection == Rejection::Wrong {
                     self.counters.authentication_failed += 1;

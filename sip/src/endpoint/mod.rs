@@ -24,6 +24,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
+use self::authenticate::Authenticators;
 use self::client::ClientTransaction;
 pub(crate) use self::client::{RequestPath, User};
 pub use self::config::Config;
@@ -32,7 +33,6 @@ pub use self::event::{
     ClientId, Event, Expiry, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Suspicion,
     Ticket, Transmit,
 };
-use self::authenticate::Authenticators;
 use self::policy::{PeerPolicy, Policies};
 pub(crate) use self::receive::{ACCEPT, ALLOW};
 pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};

@@ -62,8 +62,7 @@ impl Endpoint {
             self.dialogs.get(&id).map(|d| self.policies.get(d.policy).session_timer).unwrap_or_default();
         session_timer::check(timer, request.headers())
             .map_err(|refusal| (StatusCode::SESSION_INTERVAL_TOO_SMALL, refusal.header()))?;
-        body::session_description(request)
-            .map_err(|status| (status, (HeaderName::Accept, ACCEPT.to_owned())))
+        body::session_description(request).map_err(|status| (status, (HeaderName::Accept, ACCEPT.to_owned())))
     }
 
     pub(crate) fn refuse_clash(

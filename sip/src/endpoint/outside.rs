@@ -185,8 +185,8 @@ impl Endpoint {
         if let Ok(Some(seconds)) = request.headers().expires()
             && let Some(dialog) = self.dialogs.get_mut(&id)
         {
-            let after = Duration::from_secs(u64::from(seconds))
-                .min(Timer::Expires.first(&self.config.timers, false));
+            let after =
+                Duration::from_secs(u64::from(seconds)).min(Timer::Expires.first(&self.config.timers, false));
             self.timers.start(&mut dialog.timers, Owner::Dialog(id), Timer::Expires, now + after);
         }
     }

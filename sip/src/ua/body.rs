@@ -167,7 +167,8 @@ fn parts<'a>(body: &'a Bytes, boundary: &[u8]) -> impl Iterator<Item = Bytes> + 
     let is_line = |at: &usize| {
         let before = at.checked_sub(1).and_then(|before| body.get(before));
         let after = body.get(at + length);
-        matches!(before, None | Some(b'\n')) && matches!(after, None | Some(b'\r' | b'\n' | b' ' | b'\t' | b'-'))
+        matches!(before, None | Some(b'\n'))
+            && matches!(after, None | Some(b'\r' | b'\n' | b' ' | b'\t' | b'-'))
     };
     let places: Vec<usize> =
         memmem::find_iter(body, &delimiter).filter(is_line).take(MAX_PARTS + 1).collect();
@@ -262,7 +263,10 @@ mod tests {
         for (handling, expected) in [
             ("", Ok(Some(Bytes::from_static(b"v=0\r\n")))),
             ("Content-Disposition: signal; handling=optional\r\n", Ok(Some(Bytes::from_static(b"v=0\r\n")))),
-            ("Content-Disposition: signal ; Handling=\"required\"\r\n", Err(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
+            (
+                "Content-Disposition: signal ; Handling=\"required\"\r\n",
+                Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            ),
         ] {
             let body = format!(
                 "--b\r\nContent-Type: application/isup\r\n{handling}\r\nx\r\n--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b--"

@@ -137,7 +137,9 @@ impl Endpoint {
     pub(crate) fn repeat_reliable(&mut self, id: DialogId, now: Instant) {
         let Some(dialog) = self.dialog_mut(id) else { return };
         let Phase::Early(key) = dialog.phase else { return };
-        let Some(interval) = dialog.reliable.as_mut().and_then(|reliable| reliable.back_off()) else { return };
+        let Some(interval) = dialog.reliable.as_mut().and_then(|reliable| reliable.back_off()) else {
+            return;
+        };
         self.repeat_response(key, now);
         self.set_dialog_timer(id, Timer::Reliable, now + interval);
     }

@@ -16,6 +16,8 @@ use crate::transaction::timer::Timer;
 
 /// How long a refresh waits while an offer of either side is under way.
 const BUSY: Duration = Duration::from_secs(2);
+/// The shortest wait before another try, where the far end hasn't said how long.
+const SOON: Duration = Duration::from_secs(5);
 /// The shortest interval of the RFC, which is what holds where no `Min-SE` is said (§5).
 const DEFAULT_MIN_SE: u32 = 90;
 
@@ -103,8 +105,7 @@ impl Endpoint {
         let Some(dialog) = self.dialog_mut(id) else { return };
         let session = &mut dialog.session;
         let Some(timer) = session.timer.as_mut() else { return };
-        let busy =
-            session.own.is_some() || dialog.pending_offer.is_some() || dialog.unacknowledged.is_some();
+        let busy = session.own.is_some() || dialog.pending_offer.is_some() || dialog.unacknowledged.is_some();
         if busy || dialog.phase != Phase::Established {
             timer.refresh_at = Some(now + BUSY);
             return;
@@ -148,7 +149,8 @@ impl Endpoint {
         }
         let Some(policy) = self.session_policy(id) else { return };
         let Some(dialog) = self.dialog_mut(id) else { return };
-        if dialog.session.own.take_if(|own| own.cseq == cseq).is_none() || dialog.phase != Phase::Established {
+        if dialog.session.own.take_if(|own| own.cseq == cseq).is_none() || dialog.phase != Phase::Established
+        {
             return;
         }
         let headers = response.headers();
@@ -195,14 +197,18 @@ impl Endpoint {
         let half = timer.ends_at.saturating_duration_since(now) / 2;
         let wait = match (status, own.method) {
             // §7.4: the next try asks for what they take.
-            (StatusCode::SESSION_INTERVAL_TOO_SMALL, _) if min_se > timer.min_se.max(timer.agreed.seconds) => {
+            (StatusCode::SESSION_INTERVAL_TOO_SMALL, _)
+                if min_se > timer.min_se.max(timer.agreed.seconds) =>
+            {
                 timer.min_se = min_se;
                 timer.agreed.seconds = min_se;
                 Duration::ZERO
             }
             (StatusCode::REQUEST_PENDING, _) => glare_wait(is_caller, random),
             (StatusCode::SERVER_INTERNAL_ERROR | StatusCode::SERVICE_UNAVAILABLE, _) => retry_after
-                .map_or(half, |after| Duration::from_secs(u64::from(after.seconds)).max(Duration::from_secs(1))),
+                .map_or(half, |after| {
+                    Duration::from_secs(u64::from(after.seconds)).max(Duration::from_secs(1))
+                }),
             // A peer that lists UPDATE and doesn't take it may take the other.
             (_, OfferMethod::Update) if dialog.session.local.is_some() => {
                 dialog.session.takes_update = false;
@@ -212,7 +218,7 @@ impl Endpoint {
             _ => half,
         };
         if let Some(timer) = dialog.session.timer.as_mut() {
-            timer.refresh_at = (wait.is_zero() || half > Duration::from_secs(1)).then_some(now + wait);
+            timer.refresh_at = (wait.is_zero() || half >= SOON).then_some(now + wait);
         }
         self.schedule_session_timer(id, now);
     }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::dialog::route_set::RouteSet;
 use super::body;
+use crate::dialog::route_set::RouteSet;
 use crate::dialog::session::{Exchange, Session};
 use crate::dialog::{Dialog, DialogId, Phase, Unacknowledged};
 use crate::endpoint::flow::{Flow, Transport};

@@ -60,7 +60,10 @@ fn a_call_that_isnt_there_481_is_up_486_and_over_603() {
     let (mut rig, mut caller) = (rig(), Caller::new(1));
     rig.established(&mut caller);
     assert_eq!(refused(&mut rig, "Replaces: x;to-tag=y;from-tag=z\r\n"), "481");
-    assert_eq!(refused(&mut rig, &replaces(&Caller { from: "<sip:x@y>;tag=guess".into(), ..caller.clone() }, "")), "481");
+    assert_eq!(
+        refused(&mut rig, &replaces(&Caller { from: "<sip:x@y>;tag=guess".into(), ..caller.clone() }, "")),
+        "481"
+    );
     assert_eq!(refused(&mut rig, &replaces(&caller, ";early-only")), "486");
     rig.give(&caller.next("BYE", "", ""));
     rig.sent();
@@ -97,10 +100,9 @@ fn a_peer_replaces_calls_of_its_own_only() {
 #[test]
 fn two_of_them_or_one_without_its_tags_are_malformed() {
     let mut rig = rig();
-    for headers in [
-        "Replaces: a;to-tag=b\r\n",
-        "Replaces: a;to-tag=b;from-tag=c\r\nReplaces: d;to-tag=e;from-tag=f\r\n",
-    ] {
+    for headers in
+        ["Replaces: a;to-tag=b\r\n", "Replaces: a;to-tag=b;from-tag=c\r\nReplaces: d;to-tag=e;from-tag=f\r\n"]
+    {
         assert_eq!(refused(&mut rig, headers), "400", "{headers}");
     }
 }

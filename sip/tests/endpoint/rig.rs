@@ -105,7 +105,14 @@ impl Rig {
     pub fn with(config: Config) -> Self {
         let start = Instant::now();
         let endpoint = Endpoint::new(config, [7; 32]);
-        Self { endpoint, start, now: start, sent: VecDeque::new(), events: VecDeque::new(), suspicions: Vec::new() }
+        Self {
+            endpoint,
+            start,
+            now: start,
+            sent: VecDeque::new(),
+            events: VecDeque::new(),
+            suspicions: Vec::new(),
+        }
     }
 
     /// With this agreed with the only peer.

@@ -71,8 +71,7 @@ fn the_route_set_stays_when_the_contact_changes() {
     caller.contact = "<sip:moved@192.0.2.20>".to_owned();
     caller.extra = "Record-Route: <sip:203.0.113.66;lr>\r\n".to_owned();
     rig.give(&caller.next("UPDATE", "", ""));
-    rig.act(|e, now| e.answer_offer(dialog, Ok(None), now)).unwrap();
-    rig.sent();
+    assert_eq!(rig.one().what(), "200");
     rig.act(|e, now| e.bye(dialog, "", now));
     let bye = rig.one();
     assert_eq!(

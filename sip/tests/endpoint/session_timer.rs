@@ -39,7 +39,8 @@ fn answered(session_timer: SessionTimer, headers: &str) -> (Rig, Caller, DialogI
 
 /// A call that we refresh every 900 s by the method that these headers allow.
 fn refreshing(allow: &str) -> (Rig, Caller, DialogId) {
-    let (rig, caller, dialog, ok) = answered(REQUEST, &format!("{TIMER}Session-Expires: 1800;refresher=uas\r\n{allow}"));
+    let (rig, caller, dialog, ok) =
+        answered(REQUEST, &format!("{TIMER}Session-Expires: 1800;refresher=uas\r\n{allow}"));
     assert_eq!(ok.header("Session-Expires"), "1800;refresher=uas");
     (rig, caller, dialog)
 }
@@ -178,7 +179,13 @@ fn we_refresh_at_half_the_interval_by_update_where_the_caller_takes_it() {
         assert_eq!(update.header("CSeq"), format!("{round} UPDATE"));
         assert_eq!(update.header("Session-Expires"), "1800;refresher=uac");
         assert_eq!((update.header("Supported"), update.header("Contact")), ("timer", "<sip:192.0.2.1:5060>"));
-        rig.give(&response(&update, "200 OK", "", "Session-Expires: 1800;refresher=uac\r\nRequire: timer\r\n", ""));
+        rig.give(&response(
+            &update,
+            "200 OK",
+            "",
+            "Session-Expires: 1800;refresher=uac\r\nRequire: timer\r\n",
+            "",
+        ));
         rig.assert_silent();
     }
 }
@@ -270,7 +277,10 @@ fn a_refresh_that_finds_nobody_ends_the_call() {
             let Expiry::RefreshFailed(_) = expired(&mut rig) else { panic!() };
             let sent = rig.sent();
             let bye = sent.last().unwrap();
-            assert_eq!((bye.what(), bye.header("Reason")), ("BYE", format!("SIP;cause={cause};text=\"Session expired\"").as_str()));
+            assert_eq!(
+                (bye.what(), bye.header("Reason")),
+                ("BYE", format!("SIP;cause={cause};text=\"Session expired\"").as_str())
+            );
             // The refusal of a re-INVITE has its ACK.
             assert_eq!(sent[0].what(), if allow.is_empty() { "ACK" } else { "BYE" });
             rig.endpoint.forget(dialog);

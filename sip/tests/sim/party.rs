@@ -192,10 +192,10 @@ impl Party {
                 let (number, _) = self.outgoing[&invite];
                 self.calls[number].rejected += 1;
             }
-            Event::Progress { .. } | Event::Info { .. } => {}
+            // A late copy finds its call over: on such a network no sign of a scanner.
+            Event::Progress { .. } | Event::Info { .. } | Event::Suspicious { .. } => {}
             Event::Response { .. }
             | Event::NoResponse { .. }
-            | Event::Suspicious { .. }
             | Event::SessionExpired { .. }
             | Event::OfferAnswered { .. }
             | Event::EarlyAnswer { .. } => panic!("{event:?}"),
