@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
+use sip::endpoint::policy::{PolicyId, Standing};
 use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
 use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +25,9 @@ use crate::net::udp::UdpTransport;
 const COMMANDS_PER_TURN: usize = 128;
 /// Messages from streams that wait for the task.
 const STREAM_EVENTS: usize = 1_024;
+
+/// Whoever sends is listened to; the call side decides about calls.
+const LISTED: Standing = Standing::Listed(PolicyId(0));
 
 /// Where to listen and how to behave.
 #[derive(Debug, Clone)]
@@ -138,7 +142,7 @@ impl Signalling {
                 local: datagram.local,
                 connection: None,
             };
-            endpoint.handle(Input::Received { flow, bytes: datagram.bytes }, now);
+            endpoint.handle(Input::Received { flow, bytes: datagram.bytes, standing: LISTED }, now);
         });
         if let Err(error) = received {
             tracing::debug!(%error, "a datagram could not be received");
@@ -153,7 +157,7 @@ impl Signalling {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
                 flow.local.set_port(self.tcp.local_addr().port());
-                self.endpoint.handle(Input::Received { flow, bytes }, now);
+                self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, now);
             }
             NetEvent::Closed { undelivered, .. } => {
                 for ticket in undelivered.into_iter().flatten() {
@@ -178,7 +182,7 @@ impl Signalling {
             // Too late for each of these means that the INVITE was cancelled meanwhile, which
             // the call has been told.
             Command::Ring(dialog) => {
-                let _ = endpoint.ring(dialog, sip::message::StatusCode::RINGING, now);
+                let _ = endpoint.ring(dialog, sip::message::StatusCode::RINGING, None, now);
             }
             Command::Accept(dialog, sdp) => {
                 let signal = match endpoint.accept(dialog, sdp, now) {
@@ -304,7 +308,7 @@ impl Signalling {
 
     fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
         let (dialog, signal): (DialogId, Signal) = match event {
-            Event::Invite { dialog, request, offer, flow } => {
+            Event::Invite { dialog, request, offer, replaces: _, flow } => {
                 sink.invite(IncomingInvite { dialog, request, offer, flow });
                 return;
             }
@@ -312,7 +316,8 @@ impl Signalling {
             Event::Confirmed { dialog, answer } => (dialog, Signal::Confirmed(answer)),
             Event::Unconfirmed { dialog } => (dialog, Signal::Unconfirmed),
             Event::Offer { dialog, method, offer } => (dialog, Signal::Offer(method, offer)),
-            Event::Bye { dialog, .. } => (dialog, Signal::Bye),
+            // The endpoint has sent its BYE; to the call it is as if the far end had hung up.
+            Event::Bye { dialog, .. } | Event::SessionExpired { dialog, .. } => (dialog, Signal::Bye),
             Event::Closed { dialog } => (dialog, Signal::Closed),
             Event::Refer { dialog, progress } => (dialog, Signal::Refer(progress)),
             Event::Info { dialog, content_type, body } => (dialog, Signal::Info { content_type, body }),
@@ -333,6 +338,13 @@ impl Signalling {
             }
             // Calls of ours come with a later version; none is made yet.
             Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
+            // No offer of ours goes out before the answer, and after it only the one that the far
+            // end has answered already.
+            Event::EarlyAnswer { .. } | Event::OfferAnswered { .. } => return,
+            Event::Suspicious { source, kind } => {
+                tracing::debug!(%source, ?kind, "a peer does what scanners do");
+                return;
+            }
         };
         sink.signal(dialog, signal);
     }
