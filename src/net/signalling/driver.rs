@@ -279,6 +279,12 @@ impl Signalling {
     fn send(&mut self, transmit: Transmit, address: SocketAddr) {
         match transmit.transport {
             Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
+            Transport::Tls => {
+                tracing::info!("a message can't be sent over TLS: there is no such transport here");
+                if let Some(ticket) = transmit.ticket {
+                    self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
+                }
+            }
             Transport::Tcp => {
                 let sent = self.tcp.send(transmit.connection, address, transmit.bytes, transmit.ticket);
                 if let Err(error) = sent {
@@ -315,14 +321,20 @@ impl Signalling {
                 }
                 return;
             }
-            Event::NoResponse { client } => {
+            Event::NoResponse { client, .. } => {
                 if let Some(answer) = self.waiting.remove(&client) {
                     drop(answer.send(None));
                 }
                 return;
             }
-            // Calls of ours come with a later version; none is made yet.
-            Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
+            // The BYE that was due has been sent.
+            Event::Ended { dialog, .. } => (dialog, Signal::Bye),
+            // Calls and offers of ours come with a later version; none is made yet.
+            Event::Progress { .. }
+            | Event::Answered { .. }
+            | Event::Rejected { .. }
+            | Event::OfferAnswered { .. }
+            | Event::Replied { .. } => return,
         };
         sink.signal(dialog, signal);
     }
