@@ -17,17 +17,20 @@ use self::session::Session;
 use crate::endpoint::flow::Flow;
 use crate::endpoint::policy::PolicyId;
 use crate::endpoint::timers::Timers;
-use crate::endpoint::{OfferMethod, ReplyPath};
+use crate::endpoint::{InviteId, OfferMethod, ReplyPath};
 use crate::message::Uri;
 use crate::random::Key;
 use crate::transaction::timer::Timer;
+use crate::ua::requesting::Requesting;
 
 /// Where a dialog stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The INVITE has no final response yet; the key is that of its server transaction.
     Early(Key),
-    /// A 2xx has gone out.
+    /// Our INVITE has had a provisional response from there, and no final one.
+    Calling(InviteId),
+    /// A 2xx has gone out, or come in.
     Established,
     /// Our BYE is out.
     Closing,
@@ -88,6 +91,8 @@ pub(crate) struct Dialog {
     pub unacknowledged: Option<Unacknowledged>,
     pub pending_offer: Option<PendingOffer>,
     pub refer: Option<ReferSubscription>,
+    /// What requests of ours in this dialog need.
+    pub requesting: Requesting,
     /// A BYE with this reason was asked for before the ACK came (§15: not before the ACK).
     pub bye_wanted: Option<Bytes>,
     /// The owner has let go; the dialog disappears as soon as it is over.

@@ -4,7 +4,6 @@
 use bytes::Bytes;
 
 use super::session_timer::Running;
-use crate::endpoint::OfferMethod;
 
 /// How far the offer/answer exchange of the first INVITE has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,27 +19,14 @@ pub(crate) enum Exchange {
     Done,
 }
 
-/// A re-INVITE or UPDATE of ours that has no final response yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OwnOffer {
-    pub cseq: u32,
-    pub method: OfferMethod,
-    /// Whether it bears a session description; an INVITE counts as one in any case (§14.1).
-    pub offers: bool,
-}
-
 /// The session of a dialog.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     pub exchange: Exchange,
     /// The last session description of ours that counts: sent again, it changes nothing.
     pub local: Option<Bytes>,
-    /// What of ours the far end has to answer.
-    pub own: Option<OwnOffer>,
     /// Whether the far end takes UPDATE, by its last `Allow`.
     pub takes_update: bool,
-    /// Whether we made the Call-ID, which tells whose glare timer is the longer one (§14.1).
-    pub is_caller: bool,
     pub timer: Option<Running>,
 }
 

@@ -168,6 +168,8 @@ impl Endpoint {
             return;
         }
         let ours_crossed = matches!(dialog.phase, Phase::Closing);
+        // Our INVITE still gets its final response, which tells how the call ends.
+        let calling = dialog.is_calling();
         dialog.close();
         dialog.unacknowledged = None;
         let ours_waits = dialog.bye_wanted.take().is_some();
@@ -176,11 +178,11 @@ impl Endpoint {
         self.terminate_pending_offer(id, now);
         // Ours crossed theirs, or was on its way as soon as the ACK should come: whatever comes
         // back for ours, it is over now.
-        self.emit(if ours_crossed || ours_waits {
-            Event::Closed { dialog: id }
-        } else {
-            Event::Bye { dialog: id, reason }
-        });
+        if ours_crossed || ours_waits {
+            self.emit(Event::Closed { dialog: id });
+        } else if !calling {
+            self.emit(Event::Bye { dialog: id, reason });
+        }
         self.drop_if_forgotten(id);
     }
 
@@ -246,6 +248,7 @@ impl Endpoint {
             Timer::Reliable => self.repeat_reliable(id, now),
             Timer::Prack => self.give_up_prack(id, now),
             Timer::Session => self.session_timer(id, now),
+            Timer::Glare => self.offer_again(id, now),
             _ => {}
         }
     }

@@ -5,8 +5,9 @@
 //! here waits, reads a clock or touches a socket.
 
 mod access;
+mod attempts;
 mod authenticate;
-mod client;
+pub(crate) mod client;
 mod config;
 mod counters;
 mod event;
@@ -14,6 +15,7 @@ pub mod flow;
 mod in_dialog;
 mod offers;
 mod outside;
+mod path;
 pub mod policy;
 mod receive;
 mod reply;
@@ -24,18 +26,20 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::attempts::Course;
 use self::authenticate::Authenticators;
 use self::client::ClientTransaction;
-pub(crate) use self::client::{RequestPath, User};
+pub(crate) use self::client::{Acknowledgement, User};
 pub use self::config::Config;
 pub use self::counters::{CLASSES, Counters, METHODS, Traffic};
 pub use self::event::{
-    ClientId, Event, Expiry, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Suspicion,
-    Ticket, Transmit,
+    ClientId, Event, Expiry, Input, InviteId, OfferMethod, OutgoingCall, Output, OutsideRequest,
+    ReferProgress, Suspicion, Ticket, Transmit,
 };
+pub(crate) use self::path::{RequestPath, Size, contact_scheme};
 use self::policy::{PeerPolicy, Policies};
 pub(crate) use self::receive::{ACCEPT, ALLOW};
-pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};
+pub(crate) use self::reply::ReplyPath;
 use self::server::ServerTransaction;
 use self::timers::{Owner, TimerQueue};
 use crate::dialog::{Dialog, DialogId};
@@ -241,6 +245,11 @@ impl Endpoint {
         self.dialogs.insert(id, dialog);
     }
 
+    pub(crate) fn remove_dialog(&mut self, id: DialogId) {
+        self.dialogs.remove(&id);
+        shrink(&mut self.dialogs);
+    }
+
     pub(crate) fn keyer(&self) -> &Keyer {
         &self.keyer
     }
@@ -249,9 +258,18 @@ impl Endpoint {
         self.tokens.next_token()
     }
 
+    /// A number from 0 up to, and not including, `end`.
+    pub(crate) fn random_below(&mut self, end: u64) -> u64 {
+        self.tokens.next_u64() % end.max(1)
+    }
+
     /// Whether a request of ours that is under way has this branch.
     pub(crate) fn made_branch(&self, branch: &[u8], method: &Method) -> bool {
         self.clients.contains_key(&key::client(&self.keyer, branch, method))
+    }
+
+    pub(crate) fn max_udp_request(&self) -> usize {
+        self.config.max_udp_request
     }
 
     fn retry_after(&self) -> Duration {

@@ -119,7 +119,8 @@ impl Endpoint {
         let builder = self
             .response(&request, StatusCode::OK)
             .header(HeaderName::Contact, self.contact(flow.transport, flow.local));
-        let early = self.dialogs.get(&id).is_some_and(|dialog| matches!(dialog.phase, Phase::Early(_)));
+        let early =
+            self.dialogs.get(&id).is_some_and(|d| matches!(d.phase, Phase::Early(_) | Phase::Calling(_)));
         // Before the call is answered there is no session whose time could run.
         let builder =
             if early { builder } else { self.with_session_timer(id, request.headers(), builder, now) };
@@ -158,6 +159,10 @@ fn clash(dialog: &Dialog, method: OfferMethod, has_offer: bool) -> Option<Status
     if pending.is_some() {
         return Some(wait);
     }
+    // Ringing at the far end: its first answer must have come for good (RFC 3311 §5.1).
+    if dialog.is_calling() && (method == OfferMethod::Invite || !dialog.requesting.agreed) {
+        return Some(wait);
+    }
     if matches!(dialog.phase, Phase::Early(_)) {
         return match dialog.session.exchange {
             _ if method == OfferMethod::Invite => Some(wait),
@@ -167,7 +172,7 @@ fn clash(dialog: &Dialog, method: OfferMethod, has_offer: bool) -> Option<Status
         };
     }
     // Our own offer waits for its answer: that of a request of ours, or in the ACK.
-    let own = dialog.session.own.is_some_and(|own| own.offers);
+    let own = dialog.requesting.offer_is_out();
     let in_ack = dialog.unacknowledged.as_ref().is_some_and(|one| one.offered);
     (own || in_ack).then_some(ours)
 }

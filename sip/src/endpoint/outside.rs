@@ -176,7 +176,8 @@ impl Endpoint {
             Phase::Established => Ok(Some(id)),
             // We didn't begin it.
             Phase::Early(_) => refused(StatusCode::CALL_DOES_NOT_EXIST),
-            Phase::Closing | Phase::Closed => refused(StatusCode::DECLINE),
+            // A call of ours is its owner's to give up.
+            Phase::Calling(_) | Phase::Closing | Phase::Closed => refused(StatusCode::DECLINE),
         }
     }
 

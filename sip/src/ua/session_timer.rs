@@ -4,14 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::body;
-use crate::dialog::session::OwnOffer;
+use super::offer::Purpose;
 use crate::dialog::session_timer::{self, Agreed, Running, Side};
 use crate::dialog::{DialogId, Phase};
-use crate::endpoint::{ALLOW, Endpoint, Event, Expiry, OfferMethod, User};
-use crate::message::{HeaderName, Headers, Method, Response, ResponseBuilder, StatusCode};
+use crate::endpoint::{Endpoint, Event, Expiry, OfferMethod};
+use crate::message::{HeaderName, Headers, Response, ResponseBuilder, StatusCode};
+use crate::random::Key;
 use crate::transaction::timer::Timer;
 
 /// How long a refresh waits while an offer of either side is under way.
@@ -46,22 +44,37 @@ impl Endpoint {
         if answer.understood { response.header(HeaderName::Require, "timer") } else { response }
     }
 
-    /// A call of ours was answered: what its session begins with. `offered` is the body of the
-    /// INVITE.
+    /// The INVITE of this transaction, ours, was answered: what its session begins with.
     pub(crate) fn begin_caller_session(
         &mut self,
         id: DialogId,
-        offered: Bytes,
+        invite: Key,
         response: &Response,
         now: Instant,
     ) {
+        let offered = self.client(invite).map(|client| client.request.body().clone());
+        if let Some(dialog) = self.dialog_mut(id)
+            && dialog.session.local.is_none()
+        {
+            dialog.session.local = offered.filter(|sdp| !sdp.is_empty());
+        }
+        self.session_prolonged(id, response, now);
+    }
+
+    /// A 2xx to an INVITE or UPDATE of ours has come: the session lives on for as long as it says
+    /// (§7.2).
+    pub(crate) fn session_prolonged(&mut self, id: DialogId, response: &Response, now: Instant) {
         let Some(policy) = self.session_policy(id) else { return };
         let Some(dialog) = self.dialog_mut(id) else { return };
-        dialog.session.is_caller = true;
-        dialog.session.local = Some(offered).filter(|sdp| !sdp.is_empty());
-        note_allowed(&mut dialog.session.takes_update, response.headers());
-        if let Some(agreed) = session_timer::taken(policy, response.headers(), None) {
-            self.run_session_timer(id, agreed, response.headers(), now);
+        if dialog.phase != Phase::Established {
+            return;
+        }
+        let headers = response.headers();
+        note_allowed(&mut dialog.session.takes_update, headers);
+        let asked = dialog.session.timer.map(|timer| timer.agreed.seconds);
+        match session_timer::taken(policy, headers, asked) {
+            Some(agreed) => self.run_session_timer(id, agreed, headers, now),
+            None => dialog.stop_session_timer(),
         }
     }
 
@@ -105,14 +118,8 @@ impl Endpoint {
         let Some(dialog) = self.dialog_mut(id) else { return };
         let session = &mut dialog.session;
         let Some(timer) = session.timer.as_mut() else { return };
-        let busy = session.own.is_some() || dialog.pending_offer.is_some() || dialog.unacknowledged.is_some();
-        if busy || dialog.phase != Phase::Established {
-            timer.refresh_at = Some(now + BUSY);
-            return;
-        }
         timer.refresh_at = None;
         let sdp = session.local.clone().filter(|_| !session.takes_update);
-        let method = if sdp.is_some() { OfferMethod::Invite } else { OfferMethod::Update };
         let mut headers = vec![
             (HeaderName::Supported, b"timer".to_vec()),
             (HeaderName::SessionExpires, timer.value().into_bytes()),
@@ -120,50 +127,12 @@ impl Endpoint {
         if timer.min_se > DEFAULT_MIN_SE {
             headers.push((HeaderName::MinSe, timer.min_se.to_string().into_bytes()));
         }
-        let cseq = dialog.next_cseq();
-        dialog.session.own = Some(OwnOffer { cseq, method, offers: method == OfferMethod::Invite });
-        let wire = match method {
-            OfferMethod::Invite => {
-                headers.push((HeaderName::Allow, ALLOW.as_bytes().to_vec()));
-                Method::Invite
-            }
-            _ => Method::Update,
-        };
-        let Some(((request, branch), path)) = self.described_request(id, wire, cseq, &headers, sdp) else {
-            return;
-        };
-        self.open_client(&branch, request, path, User::Refresh(id, cseq), now);
-    }
-
-    /// A final response to a refresh of ours.
-    pub(crate) fn refresh_answered(&mut self, id: DialogId, cseq: u32, response: &Response, now: Instant) {
-        let status = response.status();
-        if !status.is_success() {
-            self.refresh_failed(id, cseq, status, Some(response), now);
-            return;
-        }
-        let invite = response.headers().cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
-        // Each copy of the 2xx gets its ACK, also when the call is over meanwhile (§13.2.2.4).
-        if invite && let Some((ack, path)) = self.request_in_dialog(id, Method::Ack, cseq, &[]) {
-            self.send_ack(&ack.0, &path);
-        }
-        let Some(policy) = self.session_policy(id) else { return };
-        let Some(dialog) = self.dialog_mut(id) else { return };
-        if dialog.session.own.take_if(|own| own.cseq == cseq).is_none() || dialog.phase != Phase::Established
+        let method = if sdp.is_some() { OfferMethod::Invite } else { OfferMethod::Update };
+        if self.offer_with(id, method, sdp, headers, Purpose::Refresh, now).is_err()
+            && let Some(timer) = self.dialog_mut(id).and_then(|dialog| dialog.session.timer.as_mut())
         {
-            return;
-        }
-        let headers = response.headers();
-        dialog.move_to(body::first_contact_of(headers), dialog.flow);
-        note_allowed(&mut dialog.session.takes_update, headers);
-        let asked = dialog.session.timer.map(|timer| timer.agreed.seconds);
-        match session_timer::taken(policy, headers, asked) {
-            Some(agreed) => self.run_session_timer(id, agreed, headers, now),
-            None => dialog.stop_session_timer(),
-        }
-        if invite {
-            let answer = body::session_description_in(headers, response.body()).ok().flatten();
-            self.emit(Event::OfferAnswered { dialog: id, answer: Ok(answer) });
+            // Another offer is under way.
+            timer.refresh_at = Some(now + BUSY);
         }
     }
 
@@ -172,15 +141,12 @@ impl Endpoint {
     pub(crate) fn refresh_failed(
         &mut self,
         id: DialogId,
-        cseq: u32,
+        method: OfferMethod,
         status: StatusCode,
         response: Option<&Response>,
         now: Instant,
     ) {
-        let random = self.random();
         let Some(dialog) = self.dialog_mut(id) else { return };
-        let Some(own) = dialog.session.own.take_if(|own| own.cseq == cseq) else { return };
-        let is_caller = dialog.session.is_caller;
         if dialog.phase != Phase::Established {
             return;
         }
@@ -195,7 +161,7 @@ impl Endpoint {
         let min_se = headers.and_then(|headers| headers.min_se().ok().flatten()).unwrap_or(0);
         let retry_after = headers.and_then(|headers| headers.retry_after().ok().flatten());
         let half = timer.ends_at.saturating_duration_since(now) / 2;
-        let wait = match (status, own.method) {
+        let wait = match (status, method) {
             // §7.4: the next try asks for what they take.
             (StatusCode::SESSION_INTERVAL_TOO_SMALL, _)
                 if min_se > timer.min_se.max(timer.agreed.seconds) =>
@@ -204,7 +170,6 @@ impl Endpoint {
                 timer.agreed.seconds = min_se;
                 Duration::ZERO
             }
-            (StatusCode::REQUEST_PENDING, _) => glare_wait(is_caller, random),
             (StatusCode::SERVER_INTERNAL_ERROR | StatusCode::SERVICE_UNAVAILABLE, _) => retry_after
                 .map_or(half, |after| {
                     Duration::from_secs(u64::from(after.seconds)).max(Duration::from_secs(1))
@@ -242,26 +207,9 @@ impl Endpoint {
     }
 }
 
-/// How long to wait after a 491 (RFC 3261 §14.1), in steps of 10 ms.
-pub(crate) fn glare_wait(is_caller: bool, random: u64) -> Duration {
-    Duration::from_millis(10 * if is_caller { 210 + random % 191 } else { random % 201 })
-}
-
 /// Remembers whether the far end takes UPDATE, where it says so.
 fn note_allowed(takes_update: &mut bool, headers: &Headers) {
     if headers.contains(HeaderName::Allow) {
         *takes_update = headers.list(HeaderName::Allow).any(|method| method == b"UPDATE");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_a_491_whoever_made_the_call_waits_longer() {
-        let ms = |is_caller, random| glare_wait(is_caller, random).as_millis();
-        assert_eq!((ms(true, 0), ms(true, 190), ms(true, 191)), (2_100, 4_000, 2_100));
-        assert_eq!((ms(false, 0), ms(false, 200), ms(false, 201)), (0, 2_000, 0));
     }
 }

@@ -15,6 +15,7 @@ use crate::endpoint::{Endpoint, OfferMethod};
 use crate::message::{HeaderError, HeaderName, Request, Response, StatusCode, Uri};
 use crate::random::Key;
 use crate::transaction::timer::Timer;
+use crate::ua::requesting::Requesting;
 
 /// Why an answer didn't go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,7 @@ impl Endpoint {
             unacknowledged: None,
             pending_offer: None,
             refer: None,
+            requesting: Requesting::default(),
             bye_wanted: None,
             forgotten: false,
             timers: Timers::default(),

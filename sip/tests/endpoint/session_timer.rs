@@ -204,7 +204,8 @@ fn we_refresh_by_re_invite_with_the_same_description_where_the_caller_takes_no_u
         rig.give(&ok);
         let ack = rig.one();
         assert_eq!((ack.what(), ack.header("CSeq"), ack.body()), ("ACK", "1 ACK", ""));
-        assert_eq!(ack.request_uri(), "sip:caller@192.0.2.10:5060");
+        // Its 2xx refreshes the target (§12.2.1.2), before the ACK is made.
+        assert_eq!(ack.request_uri(), "sip:moved@192.0.2.88:5088");
         // What the far end says now may be news.
         let Event::OfferAnswered { answer: Ok(Some(answer)), .. } = rig.event() else { panic!() };
         assert_eq!(answer.as_ref(), OFFER.as_bytes());

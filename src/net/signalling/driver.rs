@@ -293,6 +293,12 @@ impl Signalling {
     fn send(&mut self, transmit: Transmit, address: SocketAddr) {
         match transmit.transport {
             Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
+            Transport::Tls => {
+                tracing::info!("a message can't be sent over TLS: there is no such transport here");
+                if let Some(ticket) = transmit.ticket {
+                    self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
+                }
+            }
             Transport::Tcp => {
                 let sent = self.tcp.send(transmit.connection, address, transmit.bytes, transmit.ticket);
                 if let Err(error) = sent {
@@ -330,17 +336,21 @@ impl Signalling {
                 }
                 return;
             }
-            Event::NoResponse { client } => {
+            Event::NoResponse { client, .. } => {
                 if let Some(answer) = self.waiting.remove(&client) {
                     drop(answer.send(None));
                 }
                 return;
             }
-            // Calls of ours come with a later version; none is made yet.
-            Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
-            // No offer of ours goes out before the answer, and after it only the one that the far
-            // end has answered already.
-            Event::EarlyAnswer { .. } | Event::OfferAnswered { .. } => return,
+            // The BYE that was due has been sent.
+            Event::Ended { dialog, .. } => (dialog, Signal::Bye),
+            // Calls and offers of ours come with a later version; none is made yet.
+            Event::Progress { .. }
+            | Event::Answered { .. }
+            | Event::Rejected { .. }
+            | Event::OfferAnswered { .. }
+            | Event::EarlyAnswer { .. }
+            | Event::Replied { .. } => return,
             Event::Suspicious { source, kind } => {
                 tracing::debug!(%source, ?kind, "a peer does what scanners do");
                 return;
