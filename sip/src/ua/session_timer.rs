@@ -133,6 +133,11 @@ impl Endpoint {
             return;
         };
         self.open_client(&branch, request, path, User::Refresh(id, cseq), now);
+        if method == OfferMethod::Invite {
+            // After a provisional response an INVITE may take as long as it likes (§17.1.1). No
+            // person answers this one, and what takes longer than anything else isn't there.
+            self.limit_cancelled(&branch, now);
+        }
     }
 
     /// A final response to a refresh of ours.
