@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sip::endpoint::Counters;
+
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::rtp::RtpPool;
@@ -57,6 +59,7 @@ pub(super) async fn render(sources: Sources) -> String {
         "Requests refused for their method, extension or body, or as loops.",
         sip.refused,
     );
+    traffic(&mut page, &sip);
     page.counter(
         "offhook_sip_udp_lost_total",
         "Datagrams the kernel dropped for lack of room.",
@@ -96,6 +99,36 @@ pub(super) async fn render(sources: Sources) -> String {
         records.interrupted,
     );
     page.0
+}
+
+/// SIP by method and status class, and who wasn't listened to.
+fn traffic(page: &mut Page, sip: &Counters) {
+    let directions = [("in", sip.traffic_in), ("out", sip.traffic_out)];
+    page.head("offhook_sip_requests_total", "SIP requests, repetitions not counted again.", "counter");
+    for (direction, traffic) in directions {
+        for (method, count) in traffic.requests() {
+            let labels = format!("direction=\"{direction}\",method=\"{method}\"");
+            page.sample(&format!("offhook_sip_requests_total{{{labels}}}"), count);
+        }
+    }
+    page.head("offhook_sip_responses_total", "SIP responses to each method by class.", "counter");
+    for (direction, traffic) in directions {
+        // Most of the table stays empty for ever.
+        for (method, class, count) in traffic.responses().filter(|(.., count)| *count > 0) {
+            let labels = format!("direction=\"{direction}\",method=\"{method}\",class=\"{class}\"");
+            page.sample(&format!("offhook_sip_responses_total{{{labels}}}"), count);
+        }
+    }
+    page.counter("offhook_sip_unlisted_total", "Messages of strangers, dropped.", sip.unlisted);
+    page.counter("offhook_sip_wrong_source_total", "Messages for a call from elsewhere.", sip.wrong_source);
+    page.counter("offhook_sip_challenged_total", "Requests answered with a challenge.", sip.challenged);
+    page.counter(
+        "offhook_sip_wrong_credentials_total",
+        "Credentials that were wrong.",
+        sip.authentication_failed,
+    );
+    page.counter("offhook_sip_braked_total", "Credentials not looked at any more.", sip.braked);
+    page.counter("offhook_sip_sessions_expired_total", "Calls whose session ran out.", sip.sessions_expired);
 }
 
 #[derive(Default)]

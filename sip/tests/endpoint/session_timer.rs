@@ -292,6 +292,31 @@ fn a_refresh_that_finds_nobody_ends_the_call() {
     }
 }
 
+#[test]
+fn a_re_invite_that_is_being_tried_for_ever_ends_the_call() {
+    let (mut rig, _, dialog) = refreshing("");
+    rig.pass(secs(900));
+    let refresh = rig.one();
+    rig.give(&response(&refresh, "100 Trying", "", "", ""));
+    rig.pass(secs(32));
+    assert_eq!(expired(&mut rig), Expiry::RefreshFailed(StatusCode::REQUEST_TIMEOUT));
+    rig.endpoint.forget(dialog);
+    rig.assert_empty_in_the_end();
+}
+
+#[test]
+fn nothing_is_left_of_a_re_invite_whose_call_ends_before_its_answer() {
+    let (mut rig, mut caller, dialog) = refreshing("");
+    rig.pass(secs(900));
+    let refresh = rig.one();
+    rig.give(&response(&refresh, "100 Trying", "", "", ""));
+    rig.give(&caller.next("BYE", "", ""));
+    assert!(matches!(rig.event(), Event::Bye { .. }));
+    rig.endpoint.forget(dialog);
+    rig.assert_empty_in_the_end();
+    assert!(rig.events().is_empty());
+}
+
 // §7.4: the next try asks for what they take; the end stays where it was.
 #[test]
 fn a_422_to_a_refresh_raises_the_interval() {

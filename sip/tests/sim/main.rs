@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a virtual clock begins at some moment, once")]
 
 mod far_end;
+mod long_calls;
 mod party;
 mod script;
 mod world;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Hop, Target, Transport};
-use sip::endpoint::policy::{PolicyId, Standing};
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, OutgoingCall, Output, ReferProgress};
+use sip::endpoint::policy::{PeerPolicy, PolicyId, Standing};
+use sip::endpoint::{Config, Endpoint, Event, Expiry, Input, InviteId, OutgoingCall, Output, ReferProgress};
 use sip::message::{HeaderName, StatusCode, Uri};
 
 use crate::script::{Ending, Script};
@@ -33,6 +33,10 @@ pub struct Seen {
     pub refer_answered: usize,
     pub transferred: usize,
     pub transfer_failed: usize,
+    /// Refreshes by re-INVITE that were answered.
+    pub refreshed: usize,
+    /// Ended because its session ran out.
+    pub expired: usize,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -58,6 +62,7 @@ pub struct Party {
     outgoing: HashMap<InviteId, (usize, Instant)>,
     invites: HashMap<usize, InviteId>,
     dialogs: HashMap<DialogId, usize>,
+    takes_update: bool,
 }
 
 impl Party {
@@ -73,7 +78,19 @@ impl Party {
             outgoing: HashMap::new(),
             invites: HashMap::new(),
             dialogs: HashMap::new(),
+            takes_update: true,
         }
+    }
+
+    /// With this agreed with the other side.
+    pub fn agreed(mut self, policy: PeerPolicy) -> Self {
+        self.endpoint.set_policy(PolicyId(0), policy);
+        self
+    }
+
+    /// Nobody is told that it knows UPDATE.
+    pub fn without_update(self) -> Self {
+        Self { takes_update: false, ..self }
     }
 
     pub fn plan_call(&mut self, number: usize, target: SocketAddr, at: Instant) {
@@ -148,7 +165,11 @@ impl Party {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit(transmit) => match transmit.target {
-                    Target::Address(address) => out.push((address, transmit.bytes)),
+                    Target::Address(address) if self.takes_update => out.push((address, transmit.bytes)),
+                    Target::Address(address) => {
+                        let text = String::from_utf8(transmit.bytes.to_vec()).unwrap();
+                        out.push((address, Bytes::from(text.replace(" UPDATE,", ""))));
+                    }
                     Target::Name { host, .. } => panic!("a name: {host}"),
                 },
                 Output::Event(event) => {
@@ -201,6 +222,15 @@ impl Party {
             }
             // A late copy finds its call over: on such a network no sign of a scanner.
             Event::Progress { .. } | Event::Info { .. } | Event::Suspicious { .. } => {}
+            Event::OfferAnswered { dialog, answer } => {
+                assert_eq!(answer.unwrap().as_deref(), Some(&b"v=0\r\n"[..]));
+                self.seen(dialog).refreshed += 1;
+            }
+            // The far end has hung up, and its BYE is still on its way.
+            Event::SessionExpired {
+                expiry: Expiry::RefreshFailed(StatusCode::CALL_DOES_NOT_EXIST), ..
+            } => {}
+            Event::SessionExpired { dialog, .. } => self.seen(dialog).expired += 1,
             other => panic!("{other:?}"),
         }
     }
