@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::stop::stopped;
 use crate::config::{self, Mode, Registrar};
 use crate::net::dns::Resolver;
-use crate::net::signalling::SignallingHandle;
+use crate::net::signalling::{NoResponse, SignallingHandle};
 use crate::trunk::{Status, Trunk};
 
 /// How often the addresses of a trunk that doesn't register are looked up again.
@@ -91,8 +91,8 @@ fn transport(trunk: &config::Trunk) -> Transport {
 struct Task {
     line: Arc<Line>,
     machine: Registration,
-    /// Requests that nobody answered: each moves on to the next address of the registrar.
-    silences: usize,
+    /// Where the registrar was last found to be.
+    addresses: Vec<SocketAddr>,
     /// Why the last attempt failed, until one succeeds.
     last_failure: Option<String>,
 }
@@ -115,8 +115,9 @@ struct Answered {
     cseq: u32,
     /// The `Contact` that it asked to be bound.
     contact: String,
-    /// `None` when nobody answered, or it couldn't be sent.
-    response: Option<Response>,
+    /// Where the registrar is.
+    addresses: Vec<SocketAddr>,
+    response: Result<Response, NoResponse>,
 }
 
 impl Task {
@@ -142,7 +143,7 @@ impl Task {
         Self {
             machine: Registration::new(config, rand::random()),
             line: Arc::new(line),
-            silences: 0,
+            addresses: Vec::new(),
             last_failure: None,
         }
     }
@@ -157,7 +158,8 @@ impl Task {
             // One request after the other (RFC 3261 §10.2): the machine asks for the next when it
             // has done with the one before.
             if let Some(request) = self.work_off() {
-                answer = Some(Arc::clone(&self.line).register(request, self.silences).boxed()).into();
+                answer =
+                    Some(Arc::clone(&self.line).register(request, self.addresses.clone()).boxed()).into();
             }
             self.publish();
             let idle = matches!(self.machine.state(), registration::State::Idle);
@@ -169,7 +171,7 @@ impl Task {
                 () = at(due) => self.machine.on_timer(Instant::now()),
                 Some(answered) = &mut answer => {
                     answer = None.into();
-                    self.take(&answered);
+                    self.take(answered);
                 }
                 () = stopped(&mut stop), if leave_by.is_none() => {
                     let now = Instant::now();
@@ -194,16 +196,17 @@ impl Task {
         send
     }
 
-    fn take(&mut self, answered: &Answered) {
+    fn take(&mut self, answered: Answered) {
         let now = Instant::now();
+        self.addresses = answered.addresses;
+        let reliable = transport(&self.line.trunk.config).is_reliable();
+        self.machine.located(self.addresses.len(), reliable);
         match &answered.response {
-            Some(response) => {
+            Ok(response) => {
                 self.machine.on_response(read(response, answered.cseq, &answered.contact), now);
             }
-            None => {
-                self.silences += 1;
-                self.machine.on_timeout_or_transport_failure(now);
-            }
+            Err(NoResponse { sent: true }) => self.machine.on_timeout_or_transport_failure(now),
+            Err(NoResponse { sent: false }) => self.machine.on_unsent(now),
         }
     }
 
@@ -235,29 +238,37 @@ async fn at(due: Option<Instant>) {
 
 impl Line {
     /// Sends a REGISTER to the registrar's address whose turn it is.
-    async fn register(self: Arc<Self>, request: RegisterRequest, turn: usize) -> Answered {
-        let cseq = request.cseq;
-        let (contact, response) = match self.build(request, turn).await {
-            Some((request, contact)) => (contact, self.signalling.request(request).await),
-            None => (String::new(), None),
+    async fn register(self: Arc<Self>, request: RegisterRequest, known: Vec<SocketAddr>) -> Answered {
+        let (cseq, turn) = (request.cseq, request.turn);
+        let addresses = if request.anew || known.is_empty() { self.locate().await } else { known };
+        let unsent = Err(NoResponse { sent: false });
+        let Some(target) = addresses.get(turn % addresses.len().max(1)).copied() else {
+            return Answered { cseq, contact: String::new(), addresses, response: unsent };
         };
-        Answered { cseq, contact, response }
+        let limit = registration::patience(addresses.len(), transport(&self.trunk.config).is_reliable());
+        let (request, contact) = self.build(request, target);
+        let response = self.signalling.request_within(request, limit).await;
+        Answered { cseq, contact, addresses, response }
     }
 
-    async fn build(&self, request: RegisterRequest, turn: usize) -> Option<(OutsideRequest, String)> {
-        let addresses = match resolve(&self.trunk.config, &self.resolver).await {
-            Ok(addresses) => addresses,
+    async fn locate(&self) -> Vec<SocketAddr> {
+        match resolve(&self.trunk.config, &self.resolver).await {
+            Ok(addresses) => {
+                self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
+                addresses
+            }
             Err(error) => {
                 tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
-                return None;
+                Vec::new()
             }
-        };
-        self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-        let target = *addresses.get(turn % addresses.len().max(1))?;
+        }
+    }
+
+    fn build(&self, request: RegisterRequest, target: SocketAddr) -> (OutsideRequest, String) {
         let transport = transport(&self.trunk.config);
         let local = local_towards(self.reachable, target);
         let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
-        let suffix = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let suffix = transport.uri_param().map(|name| format!(";transport={name}")).unwrap_or_default();
         let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
         let mut headers = vec![
             (HeaderName::From, Bytes::from(format!("<{}>;tag={}", self.address_of_record, request.from_tag))),
@@ -285,7 +296,7 @@ impl Line {
             // The registration answers challenges by itself.
             credentials: None,
         };
-        Some((request, contact))
+        (request, contact)
     }
 }
 

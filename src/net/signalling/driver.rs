@@ -14,7 +14,7 @@ use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::COMMANDS;
-use super::{Command, SignallingHandle, Snapshot};
+use super::{Command, NoResponse, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::dns::Resolver;
@@ -48,7 +48,7 @@ pub struct Signalling {
     stream_events: mpsc::Receiver<NetEvent<Option<Ticket>>>,
     commands: mpsc::Receiver<Command>,
     handle: SignallingHandle,
-    waiting: HashMap<ClientId, oneshot::Sender<Option<Response>>>,
+    waiting: HashMap<ClientId, oneshot::Sender<Result<Response, NoResponse>>>,
     resolver: Arc<Resolver>,
 }
 
@@ -214,8 +214,11 @@ impl Signalling {
                 endpoint.forget(dialog);
                 sink.forgotten(dialog);
             }
-            Command::Request(request, answer) => {
-                let client = endpoint.request(*request, now);
+            Command::Request(request, limit, answer) => {
+                let client = match limit {
+                    Some(limit) => endpoint.request_within(*request, limit, now),
+                    None => endpoint.request(*request, now),
+                };
                 self.waiting.insert(client, answer);
             }
             Command::Admit(admission) => endpoint.set_admission(admission),
@@ -332,13 +335,13 @@ impl Signalling {
                     && let Some(answer) = self.waiting.remove(&client)
                 {
                     // The asker may have gone.
-                    drop(answer.send(Some(response)));
+                    drop(answer.send(Ok(response)));
                 }
                 return;
             }
-            Event::NoResponse { client, .. } => {
+            Event::NoResponse { client, sent } => {
                 if let Some(answer) = self.waiting.remove(&client) {
-                    drop(answer.send(None));
+                    drop(answer.send(Err(NoResponse { sent })));
                 }
                 return;
             }

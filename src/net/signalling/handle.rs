@@ -8,7 +8,7 @@ use sip::endpoint::{Admission, OutsideRequest};
 use sip::message::{Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Snapshot};
+use super::{Command, NoResponse, Snapshot};
 use crate::call::ports::Signalling;
 
 /// How many commands wait at most. A call has a handful under way, so that this is more than
@@ -29,9 +29,21 @@ impl SignallingHandle {
     /// Sends a request outside any dialog and waits for its final response; `None` when nobody
     /// answers.
     pub async fn request(&self, request: OutsideRequest) -> Option<Response> {
+        self.request_within(request, None).await.ok()
+    }
+
+    /// As [`SignallingHandle::request`], for no longer than `limit`.
+    ///
+    /// # Errors
+    /// When nobody answers in time.
+    pub async fn request_within(
+        &self,
+        request: OutsideRequest,
+        limit: Option<Duration>,
+    ) -> Result<Response, NoResponse> {
         let (answer, answered) = oneshot::channel();
-        self.send(Command::Request(Box::new(request), answer));
-        answered.await.ok().flatten()
+        self.send(Command::Request(Box::new(request), limit, answer));
+        answered.await.unwrap_or(Err(NoResponse { sent: false }))
     }
 
     /// Opens or closes the door for new calls.

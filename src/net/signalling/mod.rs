@@ -37,8 +37,9 @@ pub enum Command {
     Bye(DialogId, &'static str),
     /// Let the dialog go.
     Forget(DialogId),
-    /// Send a request outside any dialog; the answer is its final response, or `None`.
-    Request(Box<OutsideRequest>, oneshot::Sender<Option<Response>>),
+    /// Send a request outside any dialog, and wait no longer than this, if it is given; the answer
+    /// is its final response.
+    Request(Box<OutsideRequest>, Option<Duration>, oneshot::Sender<Result<Response, NoResponse>>),
     /// Take new calls, or don't.
     Admit(Admission),
     /// Send this: its name has been looked up.
@@ -47,6 +48,13 @@ pub enum Command {
     Unresolved(Option<Ticket>),
     /// Tell what was counted.
     Count(oneshot::Sender<Snapshot>),
+}
+
+/// Nobody has answered a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoResponse {
+    /// Whether any copy of it may have left this machine.
+    pub sent: bool,
 }
 
 /// What was counted on the SIP side.

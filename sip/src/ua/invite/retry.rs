@@ -59,9 +59,11 @@ impl Endpoint {
             }
             StatusCode::BAD_EXTENSION => {
                 let refused = headers.unsupported().ok()?;
-                let before = retries.dropped.len();
-                retries.dropped.extend(known.filter(|tag| refused.contains(tag)));
-                (retries.dropped.len() > before).then(|| retries.changes(session::tags(&policy)))
+                let named: Vec<&str> =
+                    known.filter(|tag| refused.contains(tag) && !retries.dropped.contains(tag)).collect();
+                let any = !named.is_empty();
+                retries.dropped.extend(named);
+                any.then(|| retries.changes(session::tags(&policy)))
             }
             // Only what we understand can be offered.
             StatusCode::EXTENSION_REQUIRED => {
