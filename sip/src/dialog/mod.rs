@@ -115,6 +115,7 @@ impl Dialog {
         self.phase = Phase::Closed;
         self.stop_early_timers();
         self.stop_session_timer();
+        self.session.local = None;
         self.reliable = None;
     }
 
