@@ -120,6 +120,7 @@ impl Dialog {
         self.phase = Phase::Closed;
         self.stop_early_timers();
         self.stop_session_timer();
+        self.session.local = None;
         self.reliable = None;
     }
 

@@ -175,19 +175,6 @@ pub(crate) fn taken(policy: SessionTimer, headers: &Headers, seconds: Option<u32
     }
 }
 
-/// What an INVITE of ours outside a dialog says about it (§7.1). `raised` is the `Min-SE` of a 422
-/// that came before (§7.3).
-#[allow(dead_code, reason = "for the calls that we make")]
-pub(crate) fn ask(policy: SessionTimer, raised: Option<u32>) -> Vec<(HeaderName, String)> {
-    let SessionTimer::Request { expires, min_se } = policy else { return Vec::new() };
-    let shortest = whole(min_se).max(FLOOR).max(raised.unwrap_or(0));
-    let mut headers = vec![(HeaderName::SessionExpires, whole(expires).max(shortest).to_string())];
-    if shortest > FLOOR {
-        headers.push((HeaderName::MinSe, shortest.to_string()));
-    }
-    headers
-}
-
 #[cfg(test)]
 #[path = "session_timer_tests.rs"]
 mod tests;

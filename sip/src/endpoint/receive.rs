@@ -8,10 +8,12 @@ use bytes::Bytes;
 use super::event::{Event, Suspicion};
 use super::flow::Flow;
 use super::policy::{PeerPolicy, PolicyId, Standing, supports};
+use super::server::ServerTransaction;
 use super::{Endpoint, ReplyPath};
 use crate::dialog::Phase;
 use crate::message::{
-    Framing, HeaderName, Message, Method, ParseError, Request, SilentKind, StatusCode, parse, validate,
+    Framing, HeaderName, Headers, Message, Method, ParseError, Request, SilentKind, StatusCode, parse,
+    validate,
 };
 use crate::random::Key;
 use crate::transaction::key;
@@ -121,7 +123,8 @@ impl Endpoint {
         policy: Option<PolicyId>,
         now: Instant,
     ) {
-        let invite = key::cancelled(&self.keyer, cancel).ok().filter(|k| self.servers.contains_key(k));
+        let found = key::cancelled(&self.keyer, cancel).ok();
+        let invite = found.filter(|key| self.servers.get(key).is_some_and(|server| is_of(server, cancel)));
         let Some(invite) = invite else {
             self.counters.stray_requests += 1;
             self.suspect(flow, Suspicion::StrayRequest);
@@ -208,6 +211,16 @@ impl Endpoint {
         let response = self.response(&request, status).to_tag(tag.as_bytes()).build();
         self.respond(key, &response, now);
     }
+}
+
+/// Whether a CANCEL says the same as the INVITE whose branch it bears (§9.1).
+fn is_of(invite: &ServerTransaction, cancel: &Request) -> bool {
+    // Once the INVITE has its final response nothing depends on it any more.
+    let Some(invite) = &invite.request else { return true };
+    let (ours, theirs) = (invite.headers(), cancel.headers());
+    let tag = |headers: &Headers| headers.from().ok().and_then(|from| from.tag().map(<[u8]>::to_vec));
+    let number = |headers: &Headers| headers.cseq().ok().map(|cseq| cseq.number);
+    ours.call_id() == theirs.call_id() && number(ours) == number(theirs) && tag(ours) == tag(theirs)
 }
 
 /// How many option tags are named in `Unsupported`.

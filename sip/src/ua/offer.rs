@@ -245,14 +245,14 @@ impl Endpoint {
         let cancelled = self.client(key).is_some_and(|client| client.cancelled);
         let Some(dialog) = self.dialog_mut(id) else { return };
         let Some(offering) = dialog.requesting.offering.take() else { return };
-        let gone = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CALL_DOES_NOT_EXIST);
-        // A re-INVITE that we cancelled because somebody thought about it for too long says
-        // nothing about the call.
-        let status = if cancelled && gone { StatusCode::REQUEST_TERMINATED } else { status };
         if offering.purpose == Purpose::Refresh {
             self.refresh_failed(id, offering.method, status, response, now);
             return;
         }
+        let gone = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CALL_DOES_NOT_EXIST);
+        // A re-INVITE that we cancelled because somebody thought about it for too long says
+        // nothing about the call.
+        let status = if cancelled && gone { StatusCode::REQUEST_TERMINATED } else { status };
         self.emit(Event::OfferAnswered { dialog: id, answer: Err(status) });
         if gone && !cancelled {
             self.end_lost_dialog(id, status, now);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::offer::Purpose;
 use crate::dialog::session_timer::{self, Agreed, Running, Side};
 use crate::dialog::{DialogId, Phase};
+use crate::endpoint::policy::SessionTimer;
 use crate::endpoint::{Endpoint, Event, Expiry, OfferMethod};
 use crate::message::{HeaderName, Headers, Response, ResponseBuilder, StatusCode};
 use crate::random::Key;
@@ -32,6 +33,9 @@ impl Endpoint {
         let Some(policy) = self.session_policy(id) else { return response };
         let Some(dialog) = self.dialog_mut(id) else { return response };
         let session = &mut dialog.session;
+        if policy == SessionTimer::Off && session.timer.is_none() {
+            return response;
+        }
         note_allowed(&mut session.takes_update, headers);
         let current = session.timer.map(|timer| timer.agreed.refresher);
         let Some(answer) = session_timer::answer(policy, headers, current) else {
@@ -78,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    fn session_policy(&self, id: DialogId) -> Option<crate::endpoint::policy::SessionTimer> {
+    fn session_policy(&self, id: DialogId) -> Option<SessionTimer> {
         self.dialog(id).map(|dialog| self.policy_of(dialog).session_timer)
     }
 

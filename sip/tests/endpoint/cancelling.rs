@@ -84,6 +84,24 @@ fn a_cancel_with_another_branch_leaves_the_call_alone() {
     assert!(rig.events().is_empty());
 }
 
+// §9.1: all of them are those of the INVITE.
+#[test]
+fn a_cancel_with_another_call_id_tag_or_cseq_leaves_the_call_alone() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    rig.offered(&mut caller);
+    for other in [
+        Caller { call_id: "guess".to_owned(), ..caller.clone() },
+        Caller { from: "<sip:a@b>;tag=guess".to_owned(), ..caller.clone() },
+        Caller { cseq: 2, ..caller.clone() },
+    ] {
+        rig.give(&other.cancel());
+        assert_eq!(rig.one().what(), "481", "{other:?}");
+        assert!(rig.events().is_empty());
+    }
+    rig.give(&caller.cancel());
+    assert!(matches!(rig.event(), Event::Cancelled { .. }));
+}
+
 #[test]
 fn a_cancelled_re_invite_leaves_the_session_as_it_was() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));

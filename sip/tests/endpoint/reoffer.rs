@@ -191,8 +191,7 @@ fn an_offer_of_theirs_while_ours_is_out_gets_491_and_goes_first_while_ours_waits
     }
     // Without an offer an UPDATE collides with nothing.
     rig.give(&caller.next("UPDATE", "", ""));
-    assert!(matches!(rig.event(), Event::Offer { offer: None, .. }));
-    rig.act(|e, now| e.answer_offer(dialog, Ok(None), now)).unwrap();
+    assert!(rig.events().is_empty());
     assert_eq!(rig.one().what(), "200");
     rig.give(&response(&request, "491 Pending", "", "", ""));
     rig.sent();

@@ -298,7 +298,10 @@ fn a_re_invite_that_is_being_tried_for_ever_ends_the_call() {
     rig.pass(secs(900));
     let refresh = rig.one();
     rig.give(&response(&refresh, "100 Trying", "", "", ""));
+    // It is cancelled, and that isn't answered either.
     rig.pass(secs(32));
+    assert_eq!(rig.one().what(), "CANCEL");
+    rig.pass(secs(33));
     assert_eq!(expired(&mut rig), Expiry::RefreshFailed(StatusCode::REQUEST_TIMEOUT));
     rig.endpoint.forget(dialog);
     rig.assert_empty_in_the_end();
