@@ -158,7 +158,8 @@ impl Task {
             // One request after the other (RFC 3261 §10.2): the machine asks for the next when it
             // has done with the one before.
             if let Some(request) = self.work_off() {
-                answer = Some(Arc::clone(&self.line).register(request, self.addresses.clone()).boxed()).into();
+                answer =
+                    Some(Arc::clone(&self.line).register(request, self.addresses.clone()).boxed()).into();
             }
             self.publish();
             let idle = matches!(self.machine.state(), registration::State::Idle);

@@ -27,7 +27,7 @@ fn progress(rig: &mut Rig) -> (Option<DialogId>, Option<Bytes>) {
 /// A peer with which everything is agreed.
 fn agreed(rig: &mut Rig, session_timer: SessionTimer) -> OutgoingCall {
     let policy = PolicyId(7);
-    let agreed = PeerPolicy { reliable_provisional: true, session_timer, ..PeerPolicy::default() };
+    let agreed = PeerPolicy { reliable_provisional: true, session_timer };
     rig.endpoint.set_policy(policy, agreed);
     OutgoingCall { policy, ..outgoing() }
 }

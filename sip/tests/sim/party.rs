@@ -8,8 +8,11 @@ use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Hop, Target, Transport};
 use sip::endpoint::policy::PolicyId;
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, OutgoingCall, Output, ReferProgress};
+use sip::endpoint::{
+    Config, Endpoint, Event, Input, InviteId, OfferMethod, OutgoingCall, Output, ReferProgress,
+};
 use sip::message::{HeaderName, StatusCode, Uri};
+use sip::ua::offer::OfferError;
 
 use crate::script::{Ending, Script};
 use crate::world::{Node, Outbox};
@@ -31,6 +34,10 @@ pub struct Seen {
     pub refer_answered: usize,
     pub transferred: usize,
     pub transfer_failed: usize,
+    /// Offers of its own in the running call: made, answered, refused.
+    pub offers: [usize; 3],
+    /// The far end was lost.
+    pub lost: usize,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -42,6 +49,7 @@ enum Plan {
     Ring(DialogId),
     Answer(DialogId),
     Refer(DialogId),
+    Offer(DialogId, OfferMethod),
     HangUp(DialogId),
 }
 
@@ -78,6 +86,10 @@ impl Party {
         self.plan(at, Plan::Call(number, target));
     }
 
+    pub fn script(&self, number: usize) -> &Script {
+        &self.scripts[number]
+    }
+
     fn plan(&mut self, at: Instant, plan: Plan) {
         self.planned += 1;
         self.plans.insert((at, self.planned), plan);
@@ -100,7 +112,25 @@ impl Party {
             Plan::Refer(dialog) => {
                 let _ = self.endpoint.refer(dialog, "tel:+33140000000", now);
             }
+            Plan::Offer(dialog, method) => {
+                let sdp = Some(Bytes::from_static(b"v=0\r\n"));
+                match self.endpoint.send_offer(dialog, method, sdp, now) {
+                    Ok(()) => self.seen(dialog).offers[0] += 1,
+                    Err(OfferError::Pending) => {
+                        self.plan(now + Duration::from_millis(170), Plan::Offer(dialog, method));
+                    }
+                    Err(OfferError::NotEstablished) => {}
+                }
+            }
             Plan::HangUp(dialog) => self.endpoint.bye(dialog, "", now),
+        }
+    }
+
+    fn plan_offers(&mut self, dialog: DialogId, calling: bool, now: Instant) {
+        let script = self.scripts[self.dialogs[&dialog]].clone();
+        for (_, at, invite) in script.offers.into_iter().filter(|(caller, ..)| *caller == calling) {
+            let method = if invite { OfferMethod::Invite } else { OfferMethod::Update };
+            self.plan(now + at, Plan::Offer(dialog, method));
         }
     }
 
@@ -191,6 +221,14 @@ impl Party {
                 self.seen(dialog).ended += 1;
                 self.endpoint.forget(dialog);
             }
+            Event::OfferAnswered { dialog, answer } => {
+                self.seen(dialog).offers[if answer.is_ok() { 1 } else { 2 }] += 1;
+            }
+            Event::Ended { dialog, .. } => {
+                self.seen(dialog).ended += 1;
+                self.seen(dialog).lost += 1;
+                self.endpoint.forget(dialog);
+            }
             Event::Refer { dialog, progress } => self.take_refer(dialog, progress),
             Event::Answered { invite, dialog, .. } => self.take_answered(invite, dialog, now),
             Event::Rejected { invite, .. } => {
@@ -224,6 +262,7 @@ impl Party {
         if self.seen(dialog).confirmed > 1 {
             return;
         }
+        self.plan_offers(dialog, false, now);
         if script.callee_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }
@@ -239,6 +278,7 @@ impl Party {
         let seen = &mut self.calls[number];
         seen.answered += 1;
         seen.setup = Some((now - since).saturating_sub(script.answer));
+        self.plan_offers(dialog, true, now);
         if script.caller_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn policy(session_timer: SessionTimer, reliable_provisional: bool) -> PeerPolicy {
-        PeerPolicy { session_timer, reliable_provisional, ..PeerPolicy::default() }
+        PeerPolicy { session_timer, reliable_provisional }
     }
 
     fn text(headers: &[(HeaderName, String)]) -> String {

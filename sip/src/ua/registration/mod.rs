@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use super::digest::Client;
 use backoff::{Backoff, RateGate, Seeded};
 pub use backoff::{MAX_REQUESTS, RATE_WINDOW};
-pub use rounds::{ATTEMPT, patience};
 use rounds::Registrar;
+pub use rounds::{ATTEMPT, patience};
 pub use state::{Attempt, Binding, Failure, Pending, Phase, State};
 pub use types::{Config, Output, RegisterRequest, RegisterResponse};
 
