@@ -157,7 +157,6 @@ fn cancels_that_race_answers_end_in_one_or_the_other() {
 
 #[test]
 fn offers_from_both_sides_collide_and_are_settled() {
-    let mut refused = 0;
     for_each_seed(150, |seed| {
         let world = run_scripts(seed, Conditions::figure_19(), Script::with_offers);
         assert_nothing_left(&world);
@@ -173,13 +172,11 @@ fn offers_from_both_sides_collide_and_are_settled() {
             }
         }
     });
-    for seed in seeds(50) {
+    for_each_seed(100, |seed| {
         // Whatever the network does, nothing is stuck.
         let world = run_scripts(seed, Conditions::rolled(seed, 330), Script::with_offers);
         assert_nothing_left(&world);
-        refused += world.a.calls.iter().chain(&world.b.calls).map(|call| call.offers[2]).sum::<usize>();
-    }
-    eprintln!("offers without an answer where a third is lost: {refused}");
+    });
 }
 
 #[test]
