@@ -302,7 +302,9 @@ impl Endpoint {
         match user {
             User::Owner(client) => self.emit(Event::Response { client, response }),
             User::Invite(invite) => self.invite_answered(invite, key, response, flow, now),
-            User::Offer(dialog, _) if status.is_provisional() => self.offer_proceeds(dialog, key, now),
+            User::Offer(..) if status.is_provisional() => self.offer_proceeds(key, now),
+            // A re-INVITE that was left for another way: nothing else would end it.
+            User::Nobody if status.is_provisional() => self.cancel_client(key, now),
             User::Nobody | User::Prack(_) => {}
             _ if status.is_provisional() => {}
             User::Bye(dialog) => self.dialog_closed(dialog),

@@ -162,11 +162,10 @@ impl Endpoint {
         })
     }
 
-    /// A re-INVITE has had a provisional response, after which nothing limits its transaction.
-    pub(crate) fn offer_proceeds(&mut self, id: DialogId, key: Key, now: Instant) {
-        if self.client(key).is_some_and(|client| *client.request.method() == Method::Invite)
-            && self.dialog(id).is_some()
-        {
+    /// A re-INVITE has had a provisional response, after which nothing limits its transaction; its
+    /// dialog may be gone already.
+    pub(crate) fn offer_proceeds(&mut self, key: Key, now: Instant) {
+        if self.client(key).is_some_and(|client| *client.request.method() == Method::Invite) {
             let after = Timer::Offer.first(&self.timer_settings(), false);
             self.set_client_timer(key, Timer::Offer, now + after);
         }

@@ -288,6 +288,33 @@ fn a_re_invite_that_somebody_thinks_about_for_too_long_is_cancelled_and_the_call
 }
 
 #[test]
+fn a_re_invite_that_is_answered_100_after_the_call_is_over_leaves_nothing() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    let dialog = rig.established(&mut caller);
+    let invite = offer(&mut rig, dialog, OfferMethod::Invite);
+    rig.hang_up(&mut caller, dialog);
+    assert_eq!(rig.endpoint.dialog_count(), 0);
+    rig.give(&response(&invite, "100 Trying", "", "", ""));
+    rig.assert_empty_in_the_end();
+    assert!(rig.events().is_empty());
+
+    // The same for one that was tried over TCP because of its size, and left.
+    let mut rig = Rig::with(Config { max_udp_request: 100, ..Config::default() });
+    let mut caller = Caller::new(1);
+    let dialog = rig.established(&mut caller);
+    let invite = offer(&mut rig, dialog, OfferMethod::Invite);
+    rig.pass(secs(4));
+    let again = rig.last();
+    assert_ne!(again.transmit.transport, invite.transmit.transport);
+    rig.give_from(crate::rig::tcp(3), &response(&invite, "100 Trying", "", "", ""));
+    assert_eq!(rig.last().what(), "CANCEL");
+    rig.give(&response(&again, "200 OK", "", CONTACT, ANSWER));
+    assert!(result(&mut rig).is_ok());
+    rig.hang_up(&mut caller, dialog);
+    rig.assert_empty_in_the_end();
+}
+
+#[test]
 fn info_and_options_tell_no_more_than_their_status() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.established(&mut caller);

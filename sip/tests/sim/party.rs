@@ -8,8 +8,11 @@ use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Hop, Target, Transport};
 use sip::endpoint::policy::{PeerPolicy, PolicyId, Standing};
-use sip::endpoint::{Config, Endpoint, Event, Expiry, Input, InviteId, OutgoingCall, Output, ReferProgress};
+use sip::endpoint::{
+    Config, Endpoint, Event, Expiry, Input, InviteId, OfferMethod, OutgoingCall, Output, ReferProgress,
+};
 use sip::message::{HeaderName, StatusCode, Uri};
+use sip::ua::offer::OfferError;
 
 use crate::script::{Ending, Script};
 use crate::world::{Node, Outbox};
@@ -37,6 +40,10 @@ pub struct Seen {
     pub refreshed: usize,
     /// Ended because its session ran out.
     pub expired: usize,
+    /// Offers of its own in the running call: made, answered, refused.
+    pub offers: [usize; 3],
+    /// The far end was lost.
+    pub lost: usize,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -48,6 +55,7 @@ enum Plan {
     Ring(DialogId),
     Answer(DialogId),
     Refer(DialogId),
+    Offer(DialogId, OfferMethod),
     HangUp(DialogId),
 }
 
@@ -97,6 +105,10 @@ impl Party {
         self.plan(at, Plan::Call(number, target));
     }
 
+    pub fn script(&self, number: usize) -> &Script {
+        &self.scripts[number]
+    }
+
     fn plan(&mut self, at: Instant, plan: Plan) {
         self.planned += 1;
         self.plans.insert((at, self.planned), plan);
@@ -119,7 +131,25 @@ impl Party {
             Plan::Refer(dialog) => {
                 let _ = self.endpoint.refer(dialog, "tel:+33140000000", now);
             }
+            Plan::Offer(dialog, method) => {
+                let sdp = Some(Bytes::from_static(b"v=0\r\n"));
+                match self.endpoint.send_offer(dialog, method, sdp, now) {
+                    Ok(()) => self.seen(dialog).offers[0] += 1,
+                    Err(OfferError::Pending) => {
+                        self.plan(now + Duration::from_millis(170), Plan::Offer(dialog, method));
+                    }
+                    Err(OfferError::NotEstablished) => {}
+                }
+            }
             Plan::HangUp(dialog) => self.endpoint.bye(dialog, "", now),
+        }
+    }
+
+    fn plan_offers(&mut self, dialog: DialogId, calling: bool, now: Instant) {
+        let script = self.scripts[self.dialogs[&dialog]].clone();
+        for (_, at, invite) in script.offers.into_iter().filter(|(caller, ..)| *caller == calling) {
+            let method = if invite { OfferMethod::Invite } else { OfferMethod::Update };
+            self.plan(now + at, Plan::Offer(dialog, method));
         }
     }
 
@@ -214,6 +244,21 @@ impl Party {
                 self.seen(dialog).ended += 1;
                 self.endpoint.forget(dialog);
             }
+            Event::OfferAnswered { dialog, answer } => {
+                let seen = self.seen(dialog);
+                if seen.offers[0] > 0 {
+                    seen.offers[if answer.is_ok() { 1 } else { 2 }] += 1;
+                } else {
+                    // A refresh.
+                    assert_eq!(answer.unwrap().as_deref(), Some(&b"v=0\r\n"[..]));
+                    seen.refreshed += 1;
+                }
+            }
+            Event::Ended { dialog, .. } => {
+                self.seen(dialog).ended += 1;
+                self.seen(dialog).lost += 1;
+                self.endpoint.forget(dialog);
+            }
             Event::Refer { dialog, progress } => self.take_refer(dialog, progress),
             Event::Answered { invite, dialog, .. } => self.take_answered(invite, dialog, now),
             Event::Rejected { invite, .. } => {
@@ -222,10 +267,6 @@ impl Party {
             }
             // A late copy finds its call over: on such a network no sign of a scanner.
             Event::Progress { .. } | Event::Info { .. } | Event::Suspicious { .. } => {}
-            Event::OfferAnswered { dialog, answer } => {
-                assert_eq!(answer.unwrap().as_deref(), Some(&b"v=0\r\n"[..]));
-                self.seen(dialog).refreshed += 1;
-            }
             // The far end has hung up, and its BYE is still on its way.
             Event::SessionExpired {
                 expiry: Expiry::RefreshFailed(StatusCode::CALL_DOES_NOT_EXIST), ..
@@ -257,6 +298,7 @@ impl Party {
         if self.seen(dialog).confirmed > 1 {
             return;
         }
+        self.plan_offers(dialog, false, now);
         if script.callee_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }
@@ -272,6 +314,7 @@ impl Party {
         let seen = &mut self.calls[number];
         seen.answered += 1;
         seen.setup = Some((now - since).saturating_sub(script.answer));
+        self.plan_offers(dialog, true, now);
         if script.caller_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }

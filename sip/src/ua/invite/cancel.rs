@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Stage;
+use crate::endpoint::client::ClientTransaction;
 use crate::endpoint::{Endpoint, InviteId, User};
 use crate::message::{HeaderName, Method, Request, RequestBuilder, Response};
 use crate::random::Key;
@@ -26,10 +27,10 @@ impl Endpoint {
     /// Cancels an INVITE transaction that has had a provisional response, once, and gives it as
     /// long as anything else to get its final one (§9.1).
     pub(crate) fn cancel_client(&mut self, key: Key, now: Instant) {
-        let Some(client) = self.client_mut(key).filter(|client| client.is_proceeding() && !client.cancelled)
-        else {
-            return;
+        let cancellable = |client: &&mut ClientTransaction| {
+            *client.request.method() == Method::Invite && client.is_proceeding() && !client.cancelled
         };
+        let Some(client) = self.client_mut(key).filter(cancellable) else { return };
         client.cancelled = true;
         let to = client.request.headers().get(HeaderName::To).unwrap_or_default();
         let cancel = hop_request(&client.request, Method::Cancel, to);
