@@ -40,6 +40,7 @@ use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
+use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
@@ -131,7 +132,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(Resolver::from_system());
-    let signalling = bind_sip(&config, Arc::clone(&resolver))?;
+    let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
+    let signalling = bind_sip(&config, Arc::clone(&resolver))?.with_tap(tap);
     let local = signalling.local_addr();
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
@@ -158,6 +160,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         signalling: Arc::new(handle.clone()),
         media: Arc::new(pool.clone()),
         records: Arc::new(JournalSink::new(journal.clone())),
+        trace: Arc::new(trace.clone()),
         tools: Arc::new(crate::tool::Registry::standard()),
         clock: Arc::new(chrono::Utc::now),
         data: service.data.clone(),
@@ -172,9 +175,10 @@ async fn start(config: Config) -> Result<Running, StartError> {
         advertised: service.advertised_address,
         refused: Refused::default(),
     });
-    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier, &trace);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
+    tasks.spawn(tracer.run(stopping.clone()));
     tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
@@ -183,7 +187,7 @@ async fn start(config: Config) -> Result<Running, StartError> {
         let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
         trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
     }
-    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
+    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
     // Calls that an earlier process left open are closed before new ones are taken, unless the
     // database doesn't let us: what happens meanwhile waits in the journal.
@@ -275,6 +279,7 @@ fn http_state(
     pool: &RtpPool,
     journal: &Journal,
     carrier: &Arc<Carrier>,
+    trace: &TraceHandle,
 ) -> Arc<http::State> {
     let sources = metrics::Sources {
         signalling: handle.clone(),
@@ -282,6 +287,7 @@ fn http_state(
         inbound: Arc::clone(inbound),
         pool: pool.clone(),
         carrier: Arc::clone(carrier),
+        trace: trace.clone(),
     };
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))

@@ -249,6 +249,7 @@ impl Inbound {
         let request = &offered.invite.request;
         let headers = request.headers();
         let call_id = RawText::new(headers.call_id().unwrap_or_default());
+        self.services.trace.name(handle.call, call_id.as_bytes());
         let now = (self.services.clock)();
         let mut record = CallRecord::new(handle.call, tenant.clone(), Direction::Inbound, call_id, now);
         record.trunk = Some(offered.trunk.config.name.clone());

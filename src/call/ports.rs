@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::actor::{Mail, Signal};
 use super::record::CallEvent;
+use crate::ids::CallId;
 
 /// The SIP side of a call. Nothing here waits; what comes of it arrives as [`super::actor::Signal`].
 pub trait Signalling: Send + Sync {
@@ -115,6 +116,15 @@ pub enum RecordError {
     /// It was refused, and is lost unless it is given again.
     #[error("the call record can't be written: {0}")]
     NotTaken(String),
+}
+
+/// Where the signalling of calls can be looked up.
+pub trait CallTrace: Send + Sync {
+    /// Tells which call a Call-ID belongs to.
+    fn name(&self, call: CallId, sip_call_id: &[u8]);
+    /// The call has ended; `failed`: otherwise than a call should. Gives the capture's path within
+    /// the data directory when the messages are going to be stored.
+    fn ended(&self, call: CallId, failed: bool) -> Option<String>;
 }
 
 /// Where records are made durable.

@@ -5,6 +5,7 @@ mod control;
 mod serve;
 mod speech;
 mod tenant;
+mod trace;
 mod trunks;
 
 use std::io::Write;
@@ -44,6 +45,8 @@ enum Command {
     Calls(calls::Flags),
     /// Show the trunks of the running service and their registration.
     Trunks(trunks::Flags),
+    /// Show the SIP messages of a call, or capture those of all.
+    Trace(trace::Flags),
     /// Check the configuration, and say what is wrong with it by file and line.
     Check,
     /// Work on tenants.
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve::run(&cli.common, flags),
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
+        Some(Command::Trace(flags)) => trace::run(&cli.common, &flags),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),

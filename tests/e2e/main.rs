@@ -16,4 +16,5 @@ mod message;
 mod rig;
 mod scenarios;
 mod startup;
+mod tracing;
 mod trunk;

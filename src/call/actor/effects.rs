@@ -10,7 +10,7 @@ use super::{Actor, Agent, Mail, ReferForm, tones};
 use crate::agent::{AgentInput, SessionSpec};
 use crate::call::machine::{Effect, Input, Sound};
 use crate::call::ports::{RecordError, RecordingSpec};
-use crate::call::record::CallEvent;
+use crate::call::record::{CallEvent, CallStatus};
 use crate::tenant::refer::TargetUri;
 
 /// How long the record waits for what was measured on the media path.
@@ -138,6 +138,8 @@ impl Actor {
         if let CallEvent::Ended(record) = &mut event {
             self.close_media().await;
             record.media = self.media.stats();
+            let failed = matches!(record.status, CallStatus::Failed | CallStatus::Rejected);
+            record.trace = self.services.trace.ended(self.call, failed);
         }
         let result = self.services.records.append(&event).await;
         if let Err(error) = &result {

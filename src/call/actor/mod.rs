@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 pub use self::mail::{CallHandle, Mail, Signal, Stop};
 pub use self::media::Media;
 use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
-use super::ports::{MediaPorts, RecordSink, Signalling};
+use super::ports::{CallTrace, MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
 use crate::agent::provider::WallClock;
 use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError};
@@ -41,6 +41,8 @@ pub struct Services {
     pub media: Arc<dyn MediaPorts>,
     /// The journal.
     pub records: Arc<dyn RecordSink>,
+    /// The signalling as it was seen.
+    pub trace: Arc<dyn CallTrace>,
     /// The tools.
     pub tools: Arc<Registry>,
     /// Wall-clock time.

@@ -19,6 +19,7 @@ use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::dns::Resolver;
 use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
 use crate::net::udp::UdpTransport;
+use crate::trace::Tap;
 
 /// Commands taken in one turn, so that datagrams get theirs.
 const COMMANDS_PER_TURN: usize = 128;
@@ -46,6 +47,7 @@ pub struct Signalling {
     handle: SignallingHandle,
     waiting: HashMap<ClientId, oneshot::Sender<Option<Response>>>,
     resolver: Arc<Resolver>,
+    tap: Tap,
 }
 
 /// Resolves once the flag is up, or whoever could raise it is gone.
@@ -72,7 +74,15 @@ impl Signalling {
             handle: SignallingHandle::new(sender),
             waiting: HashMap::new(),
             resolver,
+            tap: Tap::closed(),
         })
+    }
+
+    /// Lets every message be seen through this tap.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// The address that both transports listen on.
@@ -115,12 +125,13 @@ impl Signalling {
                 self.endpoint.handle(Input::Timeout, now);
             }
             self.work_off(&mut sink);
+            self.tap.flush();
         }
         self.tcp.shutdown(std::time::Duration::from_millis(500)).await;
     }
 
     fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
-        let Self { udp, endpoint, .. } = self;
+        let Self { udp, endpoint, tap, .. } = self;
         let received = udp.receive(|datagram| {
             let flow = Flow {
                 transport: Transport::Udp,
@@ -128,6 +139,7 @@ impl Signalling {
                 local: datagram.local,
                 connection: None,
             };
+            tap.received(&flow, &datagram.bytes);
             endpoint.handle(Input::Received { flow, bytes: datagram.bytes }, now);
         });
         if let Err(error) = received {
@@ -143,6 +155,7 @@ impl Signalling {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
                 flow.local.set_port(self.tcp.local_addr().port());
+                self.tap.received(&flow, &bytes);
                 self.endpoint.handle(Input::Received { flow, bytes }, now);
             }
             NetEvent::Closed { undelivered, .. } => {
@@ -277,6 +290,8 @@ impl Signalling {
     }
 
     fn send(&mut self, transmit: Transmit, address: SocketAddr) {
+        // UDP and the streams are listened for on the same address.
+        self.tap.sent(transmit.transport, self.udp.local_addr(), address, &transmit.bytes);
         match transmit.transport {
             Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
             Transport::Tcp => {

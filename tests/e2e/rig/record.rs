@@ -30,6 +30,8 @@ pub struct Record {
     #[serde(default)]
     pub messages: Vec<MessageLeft>,
     #[serde(default)]
+    pub trace: Option<String>,
+    #[serde(default)]
     pub media: Option<Media>,
 }
 
