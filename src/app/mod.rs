@@ -1,6 +1,7 @@
 //! The service: everything made, wired, run and stopped in order.
 
 mod banner;
+mod calls;
 mod control;
 mod demo;
 mod directory;
@@ -87,6 +88,9 @@ pub enum StartError {
     /// A thread can't be started.
     #[error("the media workers can't be started: {0}")]
     Media(io::Error),
+    /// Its thread can't be started.
+    #[error("the thread of signalling and calls can't be started: {0}")]
+    Calls(io::Error),
 }
 
 /// Everything that runs.
@@ -132,8 +136,9 @@ async fn start(config: Config) -> Result<Running, StartError> {
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(Resolver::from_system());
+    let calls = calls::CallThread::new().map_err(StartError::Calls)?;
     let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
-    let signalling = bind_sip(&config, Arc::clone(&resolver))?.with_tap(tap);
+    let signalling = bind_sip(&config, Arc::clone(&resolver), calls.handle())?.with_tap(tap);
     let local = signalling.local_addr();
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
@@ -179,7 +184,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
     tasks.spawn(tracer.run(stopping.clone()));
-    tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
+    let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
+    tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
     let reachable = Reachable { listen: local, advertised: service.advertised_address };
@@ -231,7 +237,11 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
+fn bind_sip(
+    config: &Config,
+    resolver: Arc<Resolver>,
+    calls: &tokio::runtime::Handle,
+) -> Result<Signalling, StartError> {
     let service = &config.service;
     let advertised = service.advertised_address.map(|ip| match ip {
         std::net::IpAddr::V4(ip) => (ip.to_string(), None),
@@ -239,7 +249,7 @@ fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, Star
     });
     let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
     let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
-    Signalling::bind(listening, resolver, rand::random())
+    Signalling::bind(listening, resolver, rand::random(), calls)
         .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
 

@@ -57,13 +57,23 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 impl Signalling {
     /// Binds both transports. With port 0 the kernel chooses one for UDP and TCP takes the same.
+    /// Datagrams are waited for on `calls`, the runtime that [`Signalling::run`] runs on;
+    /// connections are looked after by the runtime that this is called within.
     ///
     /// # Errors
     /// What the kernel says, `AddrInUse` above all.
-    pub fn bind(config: SignallingConfig, resolver: Arc<Resolver>, seed: [u8; 32]) -> io::Result<Self> {
+    pub fn bind(
+        config: SignallingConfig,
+        resolver: Arc<Resolver>,
+        seed: [u8; 32],
+        calls: &tokio::runtime::Handle,
+    ) -> io::Result<Self> {
         let (events, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let udp = UdpTransport::bind(config.listen)?;
+        let udp = {
+            let _entered = calls.enter();
+            UdpTransport::bind(config.listen)?
+        };
         let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
         Ok(Self {
             endpoint: Endpoint::new(config.endpoint, seed),
