@@ -13,7 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::stop::stopped;
-use crate::ids::CallId;
+use crate::call::outbound::{Originate, Outbound};
+use crate::call::record::CallStatus;
+use crate::ids::{CallId, TenantId, TrunkName};
 use crate::routing::Admission;
 use crate::trace::{Listed, Trace, TraceHandle};
 use crate::trunk::Trunks;
@@ -35,6 +37,7 @@ pub(super) struct Shown {
     pub trunks: Arc<Trunks>,
     pub admission: Arc<Admission>,
     pub trace: TraceHandle,
+    pub outbound: Arc<Outbound>,
 }
 
 /// Answers until `stop` turns true.
@@ -99,6 +102,7 @@ async fn reply(command: &str, rest: &str, shown: &Shown) -> Value {
         ("trunks", "") => {
             json!({ "trunks": shown.trunks.shown(|name| shown.admission.calls_on_trunk(name)) })
         }
+        ("call", request) => call(request, &shown.outbound).await,
         ("traces", "") => {
             let listed = shown.trace.list(LISTED).await;
             json!({ "traces": listed.iter().map(listed_trace).collect::<Vec<Value>>() })
@@ -113,6 +117,43 @@ async fn reply(command: &str, rest: &str, shown: &Shown) -> Value {
         },
         _ => json!({ "error": "unknown command" }),
     }
+}
+
+/// Makes a call: `{"tenant_id", "to_number", "trunk", "ring_seconds", "idempotency_key"}`, the first
+/// two of them needed.
+async fn call(request: &str, outbound: &Outbound) -> Value {
+    let wanted = match serde_json::from_str::<CallRequest>(request) {
+        Ok(wanted) => wanted,
+        Err(error) => return json!({ "error": format!("the request can't be read: {error}") }),
+    };
+    let wanted = Originate {
+        tenant: wanted.tenant_id,
+        to_number: wanted.to_number,
+        trunk: wanted.trunk,
+        ring: wanted.ring_seconds.map(Duration::from_secs),
+        idempotency_key: wanted.idempotency_key,
+    };
+    match outbound.originate(wanted).await {
+        Ok(made) => json!({
+            "call_id": made.call_id.to_string(),
+            "sip_call_id": made.sip_call_id,
+            "status": CallStatus::InProgress.as_str(),
+        }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallRequest {
+    tenant_id: TenantId,
+    to_number: String,
+    #[serde(default)]
+    trunk: Option<TrunkName>,
+    #[serde(default)]
+    ring_seconds: Option<u64>,
+    #[serde(default)]
+    idempotency_key: Option<String>,
 }
 
 async fn store(call: &str, trace: &TraceHandle) -> Option<String> {

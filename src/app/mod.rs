@@ -9,6 +9,7 @@ mod metrics;
 mod records;
 mod registrar;
 mod stop;
+mod ways;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +26,11 @@ use self::directory::StoredDirectory;
 use self::records::JournalSink;
 use self::registrar::Reachable;
 use self::stop::Signals;
+use self::ways::LookedUp;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
 use crate::call::actor::Services;
 use crate::call::inbound::{Inbound, Refused};
+use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::Config;
@@ -171,6 +174,19 @@ async fn start(config: Config) -> Result<Running, StartError> {
         data: service.data.clone(),
     });
     let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
+    let reachable = Reachable { listen: local, advertised: service.advertised_address };
+    let outbound = Arc::new(Outbound {
+        services: Arc::clone(&services),
+        trunks: Arc::clone(&trunks),
+        directory: Arc::clone(&directory),
+        admission: Arc::clone(&admission),
+        builtin: Arc::clone(&builtin),
+        ways: Arc::new(LookedUp { reachable, resolver: Arc::clone(&resolver) }),
+        advertised: service.advertised_address,
+        registry: registry.clone(),
+        thread: calls.handle().clone(),
+        repeats: Repeats::default(),
+    });
     let inbound = Arc::new(Inbound {
         services,
         trunks: Arc::clone(&trunks),
@@ -188,12 +204,12 @@ async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
-    let reachable = Reachable { listen: local, advertised: service.advertised_address };
     for trunk in trunks.iter() {
         let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
         trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
     }
-    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace };
+    let shown =
+        control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace, outbound };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
     // Calls that an earlier process left open are closed before new ones are taken, unless the
     // database doesn't let us: what happens meanwhile waits in the journal.

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod call;
 mod calls;
 mod control;
 mod serve;
@@ -41,6 +42,8 @@ pub(crate) struct Common {
 enum Command {
     /// Take calls (the default).
     Serve(serve::Flags),
+    /// Let a tenant's agent call somebody.
+    Call(call::Flags),
     /// List the calls that were recorded, newest first.
     Calls(calls::Flags),
     /// Show the trunks of the running service and their registration.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => serve::run(&cli.common, cli.serve),
         Some(Command::Serve(flags)) => serve::run(&cli.common, flags),
+        Some(Command::Call(flags)) => call::run(&cli.common, &flags),
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
         Some(Command::Trace(flags)) => trace::run(&cli.common, &flags),

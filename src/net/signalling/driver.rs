@@ -13,6 +13,7 @@ use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::COMMANDS;
+use super::outgoing::Outgoing;
 use super::{Command, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
@@ -48,6 +49,7 @@ pub struct Signalling {
     waiting: HashMap<ClientId, oneshot::Sender<Option<Response>>>,
     resolver: Arc<Resolver>,
     tap: Tap,
+    outgoing: Outgoing,
 }
 
 /// Resolves once the flag is up, or whoever could raise it is gone.
@@ -85,6 +87,7 @@ impl Signalling {
             waiting: HashMap::new(),
             resolver,
             tap: Tap::closed(),
+            outgoing: Outgoing::default(),
         })
     }
 
@@ -188,6 +191,8 @@ impl Signalling {
     fn take_command(&mut self, command: Command, now: Instant, sink: &mut impl CallSink) {
         let endpoint = &mut self.endpoint;
         match command {
+            Command::Invite(invite, handle) => self.outgoing.invite(*invite, handle, endpoint, now),
+            Command::GiveUp(call) => self.outgoing.give_up(call, endpoint, now),
             // Too late for each of these means that the INVITE was cancelled meanwhile, which
             // the call has been told.
             Command::Ring(dialog) => {
@@ -346,8 +351,10 @@ impl Signalling {
                 }
                 return;
             }
-            // Calls of ours come with a later version; none is made yet.
-            Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
+            event @ (Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. }) => {
+                self.outgoing.tell(event, &mut self.endpoint, sink);
+                return;
+            }
         };
         sink.signal(dialog, signal);
     }
