@@ -13,6 +13,7 @@ mod crash;
 mod drain;
 mod keypad;
 mod message;
+mod outbound;
 mod rig;
 mod scenarios;
 mod startup;

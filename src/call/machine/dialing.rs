@@ -25,7 +25,10 @@ pub(super) struct Planned {
 
 /// The INVITE is out; whoever is called doesn't know of it yet, as far as we know.
 #[derive(Debug)]
-pub(super) struct Dialing;
+pub(super) struct Dialing {
+    /// Whether anybody on the way has taken it: a `100` came.
+    taken: bool,
+}
 
 /// Their telephone rings, or something is played to us before the answer.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Planned {
                 cx.effects.push(Effect::Record(event));
                 cx.effects.push(Effect::Dial);
                 cx.start(TimerKind::NoAnswer, self.ring);
-                State::Dialing(Dialing)
+                State::Dialing(Dialing { taken: false })
             }
             Input::Goodbye | Input::KillNow | Input::Timer(TimerKind::Drain) => {
                 release(cx, EndSide::Us, EndReason::Drained, Bye::Unneeded)
@@ -63,6 +66,10 @@ impl Dialing {
             Input::PeerAnswered { media, refer } => {
                 cx.effects.push(Effect::ConnectAgent);
                 answered(media, refer, cx)
+            }
+            Input::Progress { .. } => State::Dialing(Self { taken: true }),
+            Input::Timer(TimerKind::NoAnswer) if !self.taken => {
+                release(cx, EndSide::Network, EndReason::Unreachable, Bye::Cancel)
             }
             other => unanswered(&other, cx).unwrap_or(State::Dialing(self)),
         }

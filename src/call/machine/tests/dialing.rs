@@ -89,6 +89,16 @@ fn a_call_that_nobody_takes_is_given_up_after_its_time() {
 }
 
 #[test]
+fn a_trunk_that_says_nothing_at_all_is_unreachable() {
+    let mut rig = Rig::dialing();
+    assert_eq!(rig.seconds(45), ["give up", "close agent", "close record: Unreachable by Network"]);
+    let mut rig = Rig::dialing();
+    rig.give(Input::Progress { status: 100 });
+    rig.seconds(45);
+    assert_eq!(rig.record().end_reason, Some(EndReason::NoAnswer));
+}
+
+#[test]
 fn an_answer_that_crosses_the_cancel_is_hung_up() {
     let mut rig = Rig::ringing();
     rig.seconds(45);
