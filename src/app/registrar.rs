@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
-use sip::endpoint::flow::{Target, Transport};
+use sip::endpoint::flow::{Hop, Transport};
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
 use sip::ua::digest::Challenger;
 use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
@@ -278,11 +278,12 @@ impl Line {
         let request = OutsideRequest {
             method: Method::Register,
             uri: self.uri.clone(),
-            transport,
-            target: Target::Address(target),
+            hops: vec![Hop { transport, address: target }],
             connection: None,
             local,
             headers,
+            // The registration answers challenges by itself.
+            credentials: None,
         };
         Some((request, contact))
     }

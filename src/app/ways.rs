@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use sip::endpoint::flow::Hop;
+use sip::endpoint::policy::PolicyId;
 
 use super::registrar::{self, Reachable};
-use crate::call::ports::{Hop, Way, Ways};
+use crate::call::ports::{Way, Ways};
 use crate::net::dns::Resolver;
 use crate::trunk::Trunk;
 
@@ -26,7 +28,7 @@ impl Ways for LookedUp {
             let first = hops.first().ok_or_else(|| "it has no address".to_owned())?;
             let local = registrar::local_towards(self.reachable, first.address);
             let advertised = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
-            Ok(Way { hops, local, advertised, routes: Vec::new() })
+            Ok(Way { hops, local, advertised, routes: Vec::new(), policy: PolicyId::default() })
         }
         .boxed()
     }

@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use media::playout::PlayoutCommand;
 use media::session::{Agreement, SessionConfig};
 use sip::dialog::DialogId;
-use sip::endpoint::flow::{Flow, Transport};
+use sip::endpoint::flow::{Flow, Hop};
+use sip::endpoint::policy::PolicyId;
 use sip::message::{HeaderName, Request, StatusCode, Uri};
 use sip::ua::digest::Credentials;
 use tokio::sync::mpsc;
@@ -92,15 +93,8 @@ pub struct OutgoingInvite {
     pub sdp: Bytes,
     /// What the trunk's challenges are answered with.
     pub credentials: Option<Arc<Credentials>>,
-}
-
-/// A way to a trunk: one address by one transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hop {
-    /// The transport.
-    pub transport: Transport,
-    /// The address.
-    pub address: SocketAddr,
+    /// How the trunk is dealt with.
+    pub policy: PolicyId,
 }
 
 /// The way out to a trunk.
@@ -114,6 +108,8 @@ pub struct Way {
     pub advertised: SocketAddr,
     /// The proxies that have to be passed, nearest first (RFC 3608).
     pub routes: Vec<Bytes>,
+    /// How it is dealt with.
+    pub policy: PolicyId,
 }
 
 /// The ways out.

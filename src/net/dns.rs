@@ -90,11 +90,12 @@ impl Resolver {
     async fn services(&self, host: &str, transport: Transport) -> Vec<SRV> {
         let Some(hickory) = &self.hickory else { return Vec::new() };
         let protocol = match transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
+            Transport::Udp => "_sip._udp",
+            Transport::Tcp => "_sip._tcp",
+            Transport::Tls => "_sips._tcp",
         };
         // The dot at the end keeps the system's search domains out.
-        let name = format!("_sip._{protocol}.{}.", host.trim_end_matches('.'));
+        let name = format!("{protocol}.{}.", host.trim_end_matches('.'));
         let answer = match hickory.srv_lookup(name).await {
             Ok(answer) => answer,
             Err(error) => {

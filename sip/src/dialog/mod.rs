@@ -9,18 +9,21 @@ use bytes::Bytes;
 
 pub use self::id::DialogId;
 use self::route_set::RouteSet;
-use crate::endpoint::ReplyPath;
 use crate::endpoint::flow::Flow;
 use crate::endpoint::timers::Timers;
+use crate::endpoint::{InviteId, ReplyPath};
 use crate::message::{Method, Uri};
 use crate::random::Key;
+use crate::ua::requesting::Requesting;
 
 /// Where a dialog stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The INVITE has no final response yet; the key is that of its server transaction.
     Early(Key),
-    /// A 2xx has gone out.
+    /// Our INVITE has had a provisional response from there, and no final one.
+    Calling(InviteId),
+    /// A 2xx has gone out, or come in.
     Established,
     /// Our BYE is out.
     Closing,
@@ -72,6 +75,8 @@ pub(crate) struct Dialog {
     pub unacknowledged: Option<Unacknowledged>,
     pub pending_offer: Option<PendingOffer>,
     pub refer: Option<ReferSubscription>,
+    /// What requests of ours in this dialog need.
+    pub requesting: Requesting,
     /// A BYE with this reason was asked for before the ACK came (§15: not before the ACK).
     pub bye_wanted: Option<Bytes>,
     /// The owner has let go; the dialog disappears as soon as it is over.

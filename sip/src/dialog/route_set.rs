@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::{HeaderError, Headers, Request, Response, Uri};
+use crate::message::{HeaderError, Headers, NameAddr, Request, Response, Uri};
 
 /// The proxies that asked to stay on the path, nearest first.
 #[derive(Debug, Default)]
@@ -37,6 +37,17 @@ impl RouteSet {
         let mut set = Self { hops: hops(response.headers())? };
         set.hops.reverse();
         Ok(set)
+    }
+
+    /// Of `Route` values that we were told to use (§8.1.2); those that are none are left out.
+    pub fn of_values(values: &[Bytes]) -> Self {
+        let read = |value: &Bytes| Some((NameAddr::parse(value)?.uri.detach(), value.clone()));
+        Self { hops: values.iter().filter_map(read).collect() }
+    }
+
+    /// The first hop.
+    pub fn first(&self) -> Option<&Uri> {
+        self.hops.first().map(|(uri, _)| uri)
     }
 
     /// Whether the far end is reached directly.

@@ -9,13 +9,15 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
+    /// A byte stream under TLS.
+    Tls,
 }
 
 impl Transport {
     /// Whether the transport delivers or fails by itself (RFC 3261 §17).
     #[must_use]
     pub fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        !matches!(self, Self::Udp)
     }
 
     /// The name in `Via` (§20.42).
@@ -24,8 +26,38 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
+
+    /// The value of the `transport` parameter of a URI; UDP is what its absence means (§19.1.1).
+    /// `tls` is deprecated there, and is what every peer writes and reads all the same.
+    #[must_use]
+    pub fn uri_param(self) -> Option<&'static str> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp => Some("tcp"),
+            Self::Tls => Some("tls"),
+        }
+    }
+
+    /// The port where none is written (§18.1.1, §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5_060,
+            Self::Tls => 5_061,
+        }
+    }
+}
+
+/// One way to reach a peer, of those that a lookup gave (RFC 3263 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// The transport.
+    pub transport: Transport,
+    /// The address.
+    pub address: SocketAddr,
 }
 
 /// A stream connection, by the number that the owner of the sockets gave it.

@@ -174,6 +174,8 @@ impl Endpoint {
             }
             // Ours was on its way, as soon as the ACK should come.
             Phase::Established if ours_waits => self.emit(Event::Closed { dialog: id }),
+            // Our INVITE still gets its final response, which tells how it ends.
+            Phase::Calling(_) => {}
             Phase::Established => self.emit(Event::Bye { dialog: id, reason }),
             // Ours crossed theirs: whatever comes back for ours, it is over now.
             Phase::Closing => self.emit(Event::Closed { dialog: id }),
@@ -219,7 +221,7 @@ impl Endpoint {
             dialog.remote_target = contact;
         }
         dialog.flow = flow;
-        if matches!(dialog.phase, Phase::Early(_)) {
+        if matches!(dialog.phase, Phase::Early(_)) || (dialog.is_calling() && offer.is_none()) {
             // Only an UPDATE without an offer gets here: a mere refresh, no matter of the owner's.
             self.answer_in_dialog(key, id, flow, request, StatusCode::OK, None, now);
             return;
@@ -287,6 +289,7 @@ impl Endpoint {
                 }
             }
             Timer::Provisional => self.renew_provisional(id, now),
+            Timer::Glare => self.offer_again(id, now),
             Timer::Expires => {
                 if let Phase::Early(invite) = dialog.phase {
                     dialog.phase = Phase::Closed;
@@ -329,6 +332,11 @@ fn clash(dialog: &Dialog, method: OfferMethod, has_offer: bool) -> Option<Status
         (Phase::Closing | Phase::Closed, _) => Some(StatusCode::CALL_DOES_NOT_EXIST),
         (Phase::Early(_), _) if update && !has_offer => None,
         (Phase::Early(_), _) => Some(StatusCode::SERVER_INTERNAL_ERROR),
+        (Phase::Calling(_), _) if !update || (has_offer && !dialog.requesting.agreed) => {
+            Some(StatusCode::SERVER_INTERNAL_ERROR)
+        }
+        // Two offers that cross: neither is taken, and both are made again after a wait of chance.
+        _ if dialog.requesting.offer_is_out() && (!update || has_offer) => Some(StatusCode::REQUEST_PENDING),
         _ if dialog.pending_offer.is_some() => Some(StatusCode::SERVER_INTERNAL_ERROR),
         (_, Some(_)) if !update => Some(StatusCode::SERVER_INTERNAL_ERROR),
         // Our own offer waits for the answer in the ACK.

@@ -4,11 +4,14 @@
 //! what to send and what to know, and [`Endpoint::poll_timeout`] when to call again. Nothing in
 //! here waits, reads a clock or touches a socket.
 
-mod client;
+mod attempts;
+pub(crate) mod client;
 mod config;
 mod event;
 pub mod flow;
 mod in_dialog;
+mod path;
+pub mod policy;
 mod receive;
 mod reply;
 mod server;
@@ -16,16 +19,21 @@ pub(crate) mod timers;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::attempts::Course;
 use self::client::ClientTransaction;
-pub(crate) use self::client::{RequestPath, User};
+pub(crate) use self::client::{Acknowledgement, User};
 pub use self::config::{Config, Counters};
 pub use self::event::{
-    ClientId, Event, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Ticket, Transmit,
+    ClientId, Event, Input, InviteId, OfferMethod, OutgoingCall, Output, OutsideRequest, ReferProgress,
+    Ticket, Transmit,
 };
+pub(crate) use self::path::{RequestPath, Size, contact_scheme};
+use self::policy::{PeerPolicy, PolicyId};
 pub(crate) use self::receive::ALLOW;
-pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};
+pub(crate) use self::reply::ReplyPath;
 use self::server::ServerTransaction;
 use self::timers::{Owner, TimerQueue};
 use crate::dialog::{Dialog, DialogId};
@@ -59,6 +67,7 @@ pub struct Endpoint {
     outputs: VecDeque<Output>,
     next_client: u64,
     outgoing: HashMap<InviteId, Outgoing>,
+    policies: HashMap<PolicyId, Arc<PeerPolicy>>,
     counters: Counters,
 }
 
@@ -81,6 +90,7 @@ impl Endpoint {
             outputs: VecDeque::new(),
             next_client: 0,
             outgoing: HashMap::new(),
+            policies: HashMap::new(),
             counters: Counters::default(),
         }
     }
@@ -89,7 +99,7 @@ impl Endpoint {
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Received { flow, bytes } => self.receive(flow, bytes, now),
-            Input::Undeliverable(Ticket(key)) => self.client_undeliverable(key),
+            Input::Undeliverable(Ticket(key)) => self.client_undeliverable(key, now),
             Input::Timeout => self.fire_timers(now),
         }
     }
@@ -208,6 +218,11 @@ impl Endpoint {
         self.dialogs.insert(id, dialog);
     }
 
+    pub(crate) fn remove_dialog(&mut self, id: DialogId) {
+        self.dialogs.remove(&id);
+        shrink(&mut self.dialogs);
+    }
+
     pub(crate) fn keyer(&self) -> &Keyer {
         &self.keyer
     }
@@ -216,9 +231,18 @@ impl Endpoint {
         self.tokens.next_token()
     }
 
+    /// A number from 0 up to, and not including, `end`.
+    pub(crate) fn random_below(&mut self, end: u64) -> u64 {
+        self.tokens.next_u64() % end.max(1)
+    }
+
     /// Whether a request of ours that is under way has this branch.
     pub(crate) fn made_branch(&self, branch: &[u8], method: &Method) -> bool {
         self.clients.contains_key(&key::client(&self.keyer, branch, method))
+    }
+
+    pub(crate) fn max_udp_request(&self) -> usize {
+        self.config.max_udp_request
     }
 
     fn retry_after(&self) -> Duration {

@@ -9,9 +9,6 @@ use super::event::Transmit;
 use super::flow::{Flow, Target};
 use crate::message::{HeaderName, Method, Request, ResponseBuilder, StatusCode};
 
-/// The port of SIP without TLS (RFC 3261 §19.1.2).
-pub(crate) const DEFAULT_PORT: u16 = 5060;
-
 /// The way back to whoever sent a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReplyPath {
@@ -30,7 +27,7 @@ impl ReplyPath {
         if let Ok(via) = request.headers().top_via()
             && (via.rport().is_none() || flow.transport.is_reliable())
         {
-            target.set_port(via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT));
+            target.set_port(via.port.filter(|port| *port != 0).unwrap_or(flow.transport.default_port()));
         }
         Self { flow, target }
     }

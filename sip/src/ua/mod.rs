@@ -4,7 +4,13 @@
 pub(crate) mod body;
 pub mod digest;
 pub mod invite;
+mod next_hop;
+pub mod offer;
+pub mod query;
 pub mod refer;
 pub mod registration;
+pub(crate) mod reissue;
+pub(crate) mod requesting;
+pub(crate) mod trust;
 pub mod uac;
 pub mod uas;

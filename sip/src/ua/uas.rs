@@ -12,6 +12,7 @@ use crate::endpoint::timers::Timers;
 use crate::message::{HeaderError, HeaderName, Method, Request, Response, StatusCode, Uri};
 use crate::random::Key;
 use crate::transaction::timer::Timer;
+use crate::ua::requesting::Requesting;
 
 /// Why an answer didn't go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +53,7 @@ impl Endpoint {
             unacknowledged: None,
             pending_offer: None,
             refer: None,
+            requesting: Requesting::default(),
             bye_wanted: None,
             forgotten: false,
             timers: Timers::default(),

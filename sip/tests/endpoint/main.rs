@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a virtual clock begins at some moment, once")]
 
 mod answering;
+mod callee;
 mod calling;
 mod cancelling;
 mod dialogs;

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
-use sip::endpoint::flow::{Flow, Target, Transport};
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, Output, OutsideRequest, ReferProgress};
-use sip::message::{HeaderName, Method, StatusCode, Uri};
+use sip::endpoint::flow::{Flow, Hop, Target, Transport};
+use sip::endpoint::policy::PolicyId;
+use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, OutgoingCall, Output, ReferProgress};
+use sip::message::{HeaderName, StatusCode, Uri};
 
 use crate::script::{Ending, Script};
 use crate::world::{Node, Outbox};
@@ -24,6 +25,8 @@ pub struct Seen {
     pub unconfirmed: usize,
     pub answered: usize,
     pub rejected: usize,
+    /// The caller cancelled while it rang.
+    pub gave_up: bool,
     pub ended: usize,
     pub refer_answered: usize,
     pub transferred: usize,
@@ -85,6 +88,7 @@ impl Party {
             Plan::Call(number, target) => self.call(number, target, now),
             Plan::Cancel(number) => {
                 if let Some(invite) = self.invites.get(&number) {
+                    self.calls[number].gave_up = self.calls[number].answered == 0;
                     self.endpoint.cancel(*invite, now);
                 }
             }
@@ -101,17 +105,21 @@ impl Party {
     }
 
     fn call(&mut self, number: usize, target: SocketAddr, now: Instant) {
-        let request = OutsideRequest {
-            method: Method::Invite,
+        let call = OutgoingCall {
             uri: Uri::parse(format!("sip:{number}@{target}").as_bytes()).unwrap(),
-            transport: Transport::Udp,
-            target: Target::Address(target),
+            from: format!("<sip:a@{}>", self.address),
+            to: format!("<sip:{number}@{target}>"),
+            headers: vec![(HeaderName::Subject, Bytes::from(number.to_string()))],
+            routes: Vec::new(),
+            hops: vec![Hop { transport: Transport::Udp, address: target }],
             connection: None,
             local: self.address,
-            headers: vec![(HeaderName::Subject, Bytes::from(number.to_string()))],
+            sdp: Some(Bytes::from_static(b"v=0\r\n")),
+            credentials: None,
+            policy: PolicyId::default(),
+            call_id: None,
         };
-        let (from, to) = (format!("<sip:a@{}>", self.address), format!("<sip:{number}@{target}>"));
-        let invite = self.endpoint.invite(request, &from, &to, Bytes::from_static(b"v=0\r\n"), now);
+        let invite = self.endpoint.invite(call, now);
         self.outgoing.insert(invite, (number, now));
         self.invites.insert(number, invite);
         // Nobody waits for ever.
@@ -190,7 +198,7 @@ impl Party {
                 self.calls[number].rejected += 1;
             }
             Event::Progress { .. } | Event::Info { .. } => {}
-            Event::Response { .. } | Event::NoResponse { .. } => panic!("{event:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

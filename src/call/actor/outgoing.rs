@@ -57,8 +57,8 @@ pub enum Answer {
         dialog: DialogId,
         /// The session description; empty when there is none.
         answer: Bytes,
-        /// The response, where it is known.
-        response: Option<Response>,
+        /// The response.
+        response: Response,
     },
     /// It was refused.
     Refused {
@@ -96,7 +96,7 @@ impl Actor {
             Answer::Accepted { dialog, answer, response } => {
                 self.set_dialog(Some(dialog));
                 let media = self.take_final_answer(&answer);
-                let refer = response.as_ref().map_or(ReferPolicy::Allowed, refer_policy);
+                let refer = refer_policy(&response);
                 self.pending.push_back(Input::PeerAnswered { media, refer });
             }
             Answer::Refused { status, response } => {

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sip::endpoint::flow::Hop;
 use sip::message::{HeaderName, NameAddr, Response, Uri};
 
 use super::number::Allowed;
-use crate::call::ports::{Hop, OutgoingInvite, Way};
+use crate::call::ports::{OutgoingInvite, Way};
 use crate::config;
 use crate::ids::E164;
 use crate::trunk::Trunk;
@@ -73,6 +74,7 @@ impl Route {
             local: self.way.local,
             sdp: Bytes::new(),
             credentials: self.trunk.config.credentials.clone().map(Arc::new),
+            policy: self.way.policy,
         }
     }
 

@@ -309,6 +309,12 @@ impl Signalling {
         self.tap.sent(transmit.transport, self.udp.local_addr(), address, &transmit.bytes);
         match transmit.transport {
             Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
+            Transport::Tls => {
+                tracing::info!("a message can't be sent over TLS: there is no such transport here");
+                if let Some(ticket) = transmit.ticket {
+                    self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
+                }
+            }
             Transport::Tcp => {
                 let sent = self.tcp.send(transmit.connection, address, transmit.bytes, transmit.ticket);
                 if let Err(error) = sent {
@@ -345,16 +351,20 @@ impl Signalling {
                 }
                 return;
             }
-            Event::NoResponse { client } => {
+            Event::NoResponse { client, .. } => {
                 if let Some(answer) = self.waiting.remove(&client) {
                     drop(answer.send(None));
                 }
                 return;
             }
             event @ (Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. }) => {
-                self.outgoing.tell(event, &mut self.endpoint, sink);
+                self.outgoing.tell(event, sink);
                 return;
             }
+            // The BYE that was due has been sent.
+            Event::Ended { dialog, .. } => (dialog, Signal::Bye),
+            // Offers and requests of ours in a dialog come with a later version; none is made yet.
+            Event::OfferAnswered { .. } | Event::Replied { .. } => return,
         };
         sink.signal(dialog, signal);
     }

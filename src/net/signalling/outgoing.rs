@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use sip::dialog::DialogId;
-use sip::endpoint::flow::Target;
-use sip::endpoint::{Endpoint, Event, InviteId, OutsideRequest};
-use sip::message::{Method, Response, StatusCode};
+use sip::endpoint::{Endpoint, Event, InviteId, OutgoingCall};
 
 use crate::call::actor::{Answer, CallHandle, Mail, Signal};
 use crate::call::ports::{CallSink, OutgoingInvite};
@@ -35,20 +33,21 @@ impl Outgoing {
         endpoint: &mut Endpoint,
         now: Instant,
     ) {
-        let Some(hop) = invite.hops.first() else {
-            refuse(&handle, StatusCode::SERVICE_UNAVAILABLE, None);
-            return;
-        };
-        let request = OutsideRequest {
-            method: Method::Invite,
+        let call = OutgoingCall {
             uri: invite.uri,
-            transport: hop.transport,
-            target: Target::Address(hop.address),
+            from: invite.from,
+            to: invite.to,
+            headers: invite.headers,
+            routes: invite.routes,
+            hops: invite.hops,
             connection: None,
             local: invite.local,
-            headers: invite.headers,
+            sdp: Some(invite.sdp),
+            credentials: invite.credentials,
+            policy: invite.policy,
+            call_id: Some(invite.call_id),
         };
-        let id = endpoint.invite(request, &invite.from, &invite.to, invite.sdp, now);
+        let id = endpoint.invite(call, now);
         self.by_call.insert(handle.call, id);
         self.waiting.insert(id, Waiting { handle, early: Vec::new() });
     }
@@ -61,33 +60,31 @@ impl Outgoing {
     }
 
     /// Tells whoever waits.
-    pub fn tell(&mut self, event: Event, endpoint: &mut Endpoint, sink: &mut impl CallSink) {
+    pub fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
         match event {
-            Event::Progress { invite, response } => {
+            Event::Progress { invite, dialog, response, early_media } => {
                 let Some(waiting) = self.waiting.get_mut(&invite) else { return };
-                let early_media = session_description(&response);
-                let answer = Answer::Progress { dialog: None, status: response.status(), early_media };
+                if let Some(dialog) = dialog.filter(|dialog| !waiting.early.contains(dialog)) {
+                    waiting.early.push(dialog);
+                    sink.adopt(dialog, waiting.handle.clone());
+                }
+                let answer = Answer::Progress { dialog, status: response.status(), early_media };
                 waiting.handle.deliver(Mail::Signal(Signal::Outgoing(answer)));
             }
-            Event::Answered { invite, dialog, answer } => match self.done(invite) {
-                Some(waiting) => {
-                    sink.adopt(dialog, waiting.handle.clone());
-                    for early in waiting.early.into_iter().filter(|early| *early != dialog) {
-                        sink.forgotten(early);
-                    }
-                    let answer = Answer::Accepted { dialog, answer, response: None };
-                    waiting.handle.deliver(Mail::Signal(Signal::Outgoing(answer)));
+            Event::Answered { invite, dialog, answer, response } => {
+                let Some(waiting) = self.done(invite) else { return };
+                sink.adopt(dialog, waiting.handle.clone());
+                for early in waiting.early.into_iter().filter(|early| *early != dialog) {
+                    sink.forgotten(early);
                 }
-                // Another telephone was quicker.
-                None => {
-                    endpoint.bye(dialog, "", Instant::now());
-                    endpoint.forget(dialog);
-                }
-            },
-            Event::Rejected { invite, status } => {
+                let answer = Answer::Accepted { dialog, answer, response };
+                waiting.handle.deliver(Mail::Signal(Signal::Outgoing(answer)));
+            }
+            Event::Rejected { invite, status, response } => {
                 let Some(waiting) = self.done(invite) else { return };
                 waiting.early.into_iter().for_each(|early| sink.forgotten(early));
-                refuse(&waiting.handle, status, None);
+                let answer = Answer::Refused { status, response };
+                waiting.handle.deliver(Mail::Signal(Signal::Outgoing(answer)));
             }
             _ => {}
         }
@@ -101,12 +98,4 @@ impl Outgoing {
         }
         Some(waiting)
     }
-}
-
-fn refuse(handle: &CallHandle, status: StatusCode, response: Option<Response>) {
-    handle.deliver(Mail::Signal(Signal::Outgoing(Answer::Refused { status, response })));
-}
-
-fn session_description(response: &Response) -> Option<bytes::Bytes> {
-    Some(response.body().clone()).filter(|body| body.starts_with(b"v="))
 }

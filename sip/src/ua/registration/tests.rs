@@ -14,6 +14,11 @@ struct Bench {
 
 const CHALLENGE: &str = r#"Digest realm="r", nonce="n1", qop="auth", algorithm=SHA-256"#;
 const STALE: &str = r#"Digest realm="r", nonce="n2", qop="auth", algorithm=SHA-256, stale=true"#;
+const STALER: [&str; 3] = [
+    r#"Digest realm="r", nonce="n3", qop="auth", algorithm=SHA-256, stale=true"#,
+    r#"Digest realm="r", nonce="n4", qop="auth", algorithm=SHA-256, stale=true"#,
+    r#"Digest realm="r", nonce="n5", qop="auth", algorithm=SHA-256, stale=true"#,
+];
 
 fn bench() -> Bench {
     bench_with(600, 1)
@@ -288,9 +293,9 @@ fn a_stale_nonce_is_replaced_at_once_but_not_for_ever() {
     bench.go().answer(challenge(CHALLENGE)).answer(granted(600)).tick();
     bench.answer(challenge(STALE));
     assert!(bench.last_authorization().contains(r#"nonce="n2""#));
-    bench.answer(challenge(STALE)).answer(challenge(STALE));
+    bench.answer(challenge(STALER[0])).answer(challenge(STALER[1]));
     assert_eq!(bench.phase(), Phase::Refreshing);
-    bench.answer(challenge(STALE));
+    bench.answer(challenge(STALER[2]));
     assert_eq!(bench.phase(), Phase::RefreshFailed);
     assert_eq!(bench.machine.state().failure(), Some(&Failure::Challenge(DigestError::StaleLoop(3))));
 }

@@ -1,4 +1,5 @@
-use sip::endpoint::flow::Transport;
+use sip::endpoint::flow::{Hop, Transport};
+use sip::endpoint::policy::PolicyId;
 use sip::message::{Framing, Message, parse};
 
 use super::*;
@@ -21,6 +22,7 @@ fn route_on(trunk: Arc<Trunk>) -> Route {
         local: "198.51.100.7:5060".parse().unwrap(),
         advertised: "203.0.113.7:5060".parse().unwrap(),
         routes: Vec::new(),
+        policy: PolicyId::default(),
     };
     let allowed = Allowed::new(vec!["+33".to_owned()], Some("FR".parse().unwrap()));
     Route::new(trunk, way, allowed, E164::new("+33199000020").unwrap(), "call@test".to_owned())
