@@ -188,10 +188,11 @@ impl Book {
 
     /// The calls held, those that began last first.
     pub fn list(&self, limit: usize) -> Vec<Listed> {
-        let mut listed: Vec<Listed> = self.calls.iter().filter_map(|(id, held)| held.listed(id)).collect();
-        listed.sort_by(|a, b| b.began.cmp(&a.began).then_with(|| a.sip_call_id.cmp(&b.sip_call_id)));
-        listed.truncate(limit);
-        listed
+        let began = |held: &Held| held.head.first().or(held.tail.front()).map(|first| first.at);
+        let mut calls: Vec<(u64, &[u8], &Held)> =
+            self.calls.iter().filter_map(|(id, held)| Some((began(held)?, &**id, held))).collect();
+        calls.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        calls.into_iter().take(limit).filter_map(|(_, id, held)| held.listed(id)).collect()
     }
 
     /// Gives up what is too old, and what there is no room for.

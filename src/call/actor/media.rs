@@ -127,7 +127,7 @@ impl Media {
 
     /// The call is answered, and what was agreed early holds. Whether anything was.
     pub(super) fn confirm_early(&mut self) -> bool {
-        let Some(mut agreed) = self.agreed.clone() else { return false };
+        let Some(mut agreed) = self.agreed else { return false };
         agreed.held = false;
         if let Stage::Flowing(stream) = &self.stage {
             stream.update(agreed);
