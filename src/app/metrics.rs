@@ -11,6 +11,7 @@ use crate::call::registry::Registry;
 use crate::net::rtp::RtpPool;
 use crate::net::signalling::SignallingHandle;
 use crate::store::carrier::Carrier;
+use crate::trace::TraceHandle;
 
 /// Where the counters are.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(super) struct Sources {
     pub inbound: Arc<Inbound>,
     pub pool: RtpPool,
     pub carrier: Arc<Carrier>,
+    pub trace: TraceHandle,
 }
 
 /// All counters, as a scrape wants them.
@@ -98,6 +100,7 @@ pub(super) async fn render(sources: Sources) -> String {
         "Calls closed at start because a process had died.",
         records.interrupted,
     );
+    traces(sources.trace.counters(), &mut page);
     page.0
 }
 
@@ -129,6 +132,31 @@ fn traffic(page: &mut Page, sip: &Counters) {
     );
     page.counter("offhook_sip_braked_total", "Credentials not looked at any more.", sip.braked);
     page.counter("offhook_sip_sessions_expired_total", "Calls whose session ran out.", sip.sessions_expired);
+}
+
+fn traces(counters: &crate::trace::Counters, page: &mut Page) {
+    let whole = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let count = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
+    let (bytes, calls) = (counters.bytes.load(Ordering::Relaxed), counters.calls.load(Ordering::Relaxed));
+    page.gauge("offhook_trace_bytes", "Bytes of SIP messages held in memory.", whole(bytes));
+    page.gauge("offhook_trace_calls", "Calls and other exchanges whose messages are held.", whole(calls));
+    page.counter(
+        "offhook_trace_dropped_total",
+        "SIP messages that were handled and not traced, for lack of time.",
+        count(&counters.dropped),
+    );
+    page.counter("offhook_trace_stored_total", "Traces written to files.", count(&counters.stored));
+    page.counter(
+        "offhook_trace_store_failed_total",
+        "Traces that could not be written.",
+        count(&counters.store_failed),
+    );
+    page.counter("offhook_hep_sent_total", "Messages sent to the HEP collector.", count(&counters.hep_sent));
+    page.counter(
+        "offhook_hep_failed_total",
+        "Messages that could not be sent to the HEP collector.",
+        count(&counters.hep_failed),
+    );
 }
 
 #[derive(Default)]

@@ -9,6 +9,7 @@ mod metrics;
 mod records;
 mod registrar;
 mod stop;
+mod ways;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +26,11 @@ use self::directory::StoredDirectory;
 use self::records::JournalSink;
 use self::registrar::Reachable;
 use self::stop::Signals;
+use self::ways::LookedUp;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
 use crate::call::actor::Services;
 use crate::call::inbound::{Inbound, Refused};
+use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::Config;
@@ -41,6 +44,7 @@ use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
+use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
@@ -136,7 +140,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(Resolver::from_system());
     let calls = calls::CallThread::new().map_err(StartError::Calls)?;
-    let signalling = bind_sip(&config, Arc::clone(&resolver), calls.handle())?;
+    let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
+    let signalling = bind_sip(&config, Arc::clone(&resolver), calls.handle())?.with_tap(tap);
     let local = signalling.local_addr();
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
@@ -163,11 +168,25 @@ async fn start(config: Config) -> Result<Running, StartError> {
         signalling: Arc::new(handle.clone()),
         media: Arc::new(pool.clone()),
         records: Arc::new(JournalSink::new(journal.clone())),
+        trace: Arc::new(trace.clone()),
         tools: Arc::new(crate::tool::Registry::standard()),
         clock: Arc::new(chrono::Utc::now),
         data: service.data.clone(),
     });
     let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
+    let reachable = Reachable { listen: local, advertised: service.advertised_address };
+    let outbound = Arc::new(Outbound {
+        services: Arc::clone(&services),
+        trunks: Arc::clone(&trunks),
+        directory: Arc::clone(&directory),
+        admission: Arc::clone(&admission),
+        builtin: Arc::clone(&builtin),
+        ways: Arc::new(LookedUp { reachable, resolver: Arc::clone(&resolver) }),
+        advertised: service.advertised_address,
+        registry: registry.clone(),
+        thread: calls.handle().clone(),
+        repeats: Repeats::default(),
+    });
     let inbound = Arc::new(Inbound {
         services,
         trunks: Arc::clone(&trunks),
@@ -177,19 +196,20 @@ async fn start(config: Config) -> Result<Running, StartError> {
         advertised: service.advertised_address,
         refused: Refused::default(),
     });
-    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier, &trace);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
+    tasks.spawn(tracer.run(stopping.clone()));
     let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
-    let reachable = Reachable { listen: local, advertised: service.advertised_address };
     for trunk in trunks.iter() {
         let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
         trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
     }
-    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
+    let shown =
+        control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace, outbound };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
     // Calls that an earlier process left open are closed before new ones are taken, unless the
     // database doesn't let us: what happens meanwhile waits in the journal.
@@ -285,6 +305,7 @@ fn http_state(
     pool: &RtpPool,
     journal: &Journal,
     carrier: &Arc<Carrier>,
+    trace: &TraceHandle,
 ) -> Arc<http::State> {
     let sources = metrics::Sources {
         signalling: handle.clone(),
@@ -292,6 +313,7 @@ fn http_state(
         inbound: Arc::clone(inbound),
         pool: pool.clone(),
         carrier: Arc::clone(carrier),
+        trace: trace.clone(),
     };
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))

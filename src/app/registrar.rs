@@ -68,7 +68,7 @@ async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: w
     }
 }
 
-async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
     let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
     let transport = transport(trunk);
     match hop.address() {
@@ -80,7 +80,7 @@ async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<Socke
     }
 }
 
-fn transport(trunk: &config::Trunk) -> Transport {
+pub(super) fn transport(trunk: &config::Trunk) -> Transport {
     match trunk.transport {
         config::Transport::Udp => Transport::Udp,
         config::Transport::Tcp => Transport::Tcp,
@@ -337,7 +337,7 @@ fn leading_number(value: &[u8]) -> Option<u32> {
 
 /// The address that the peer sees us at, when the listener is a wildcard: the one that the route
 /// to it leaves from.
-fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
+pub(super) fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
     if !reachable.listen.ip().is_unspecified() {
         return reachable.listen;
     }

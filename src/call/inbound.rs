@@ -12,7 +12,7 @@ use sip::endpoint::flow::Flow;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, CallHandle, Mail, Media, ReferForm, Services, Start};
+use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start};
 use super::machine::{CallSpec, Input};
 use super::ports::IncomingInvite;
 use super::record::{CallRecord, Direction, EndReason, Party, RawText};
@@ -176,7 +176,7 @@ impl Inbound {
         mailbox: mpsc::Receiver<Mail>,
     ) -> Box<Actor> {
         let start = Start {
-            dialog: offered.invite.dialog,
+            line: Line::Inbound(offered.invite.dialog),
             provider: Arc::clone(self.provider(spec.tenant.voice.provider)),
             spec,
             media,
@@ -249,6 +249,7 @@ impl Inbound {
         let request = &offered.invite.request;
         let headers = request.headers();
         let call_id = RawText::new(headers.call_id().unwrap_or_default());
+        self.services.trace.name(handle.call, call_id.as_bytes());
         let now = (self.services.clock)();
         let mut record = CallRecord::new(handle.call, tenant.clone(), Direction::Inbound, call_id, now);
         record.trunk = Some(offered.trunk.config.name.clone());
@@ -283,14 +284,14 @@ fn reason_of(error: &SdpError) -> EndReason {
     }
 }
 
-fn codec_of(codec: config::Codec) -> Codec {
+pub(super) fn codec_of(codec: config::Codec) -> Codec {
     match codec {
         config::Codec::Pcma => Codec::Pcma,
         config::Codec::Pcmu => Codec::Pcmu,
     }
 }
 
-fn source_policy(source: &MediaSource) -> SourcePolicy {
+pub(super) fn source_policy(source: &MediaSource) -> SourcePolicy {
     match source {
         MediaSource::Exact => SourcePolicy::Exact,
         MediaSource::Address => SourcePolicy::Address,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 
 const SERVICE: &str = include_str!("../../config/offhook.toml");
+const TRACE: &str = include_str!("../../config/trace-example.toml");
 const TRUNKS: &str = include_str!("../../config/trunk-example.toml");
 
 fn environment(name: &str) -> Option<String> {
@@ -64,6 +65,37 @@ fn the_service_example_loads_with_its_optional_keys() {
 }
 
 #[test]
+fn the_trace_example_holds_the_defaults() {
+    assert_eq!(load(TRACE).config.trace, Trace::default());
+}
+
+#[test]
+fn the_trace_example_loads_with_a_collector_and_each_kind_of_password() {
+    for kind in ["hep_password_file", "hep_password_env", "hep_password"] {
+        let others = ["hep_password_file", "hep_password_env", "hep_password"];
+        let text: String = with_optional_keys(TRACE)
+            .lines()
+            .filter(|line| key_of(line).is_none_or(|key| key == kind || !others.contains(&key)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let text = text.replace("homer.password", "carrier.password").replace("HOMER_", "PEER_");
+        let hep = load(&text).config.trace.hep.unwrap();
+        assert_eq!(hep.address.to_string(), "homer.example.com:9060");
+        assert_eq!((hep.agent.id, hep.agent.node.as_deref()), (2_001, Some("paris-1")));
+        assert!(hep.agent.key.is_some(), "{kind}");
+    }
+}
+
+#[test]
+fn what_belongs_to_a_collector_needs_one() {
+    let wrong = |text: &str| {
+        Config::from_toml(text, None, &Overrides::default(), &environment).unwrap_err().to_string()
+    };
+    assert!(wrong("[trace]\nhep_node = 'x'\n").contains("it goes with `hep`"));
+    assert!(wrong("[trace]\nhep = 'tcp:h:1'\n").contains("udp:homer.example.com:9060"));
+}
+
+#[test]
 fn the_trunk_example_loads_as_it_is() {
     let config = load(TRUNKS).config;
     let names: Vec<_> = config.trunks.iter().map(|t| (t.name.as_str(), t.mode.as_str())).collect();
@@ -109,9 +141,11 @@ fn keys_with_a_default_are_shown_at_it() {
 
 #[test]
 fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
-    for (header, example, file) in
-        [("[service]", SERVICE, "config/offhook.toml"), ("[[trunk]]", TRUNKS, "config/trunk-example.toml")]
-    {
+    for (header, example, file) in [
+        ("[service]", SERVICE, "config/offhook.toml"),
+        ("[trace]", TRACE, "config/trace-example.toml"),
+        ("[[trunk]]", TRUNKS, "config/trunk-example.toml"),
+    ] {
         let shown: Vec<&str> = example.lines().filter_map(key_of).collect();
         let known = known_keys(header);
         for key in &known {
@@ -121,7 +155,7 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
             assert!(known.contains(&key), "{file} shows {key}, which isn't known");
         }
     }
-    assert_eq!(known_keys(""), ["service", "trunk"]);
+    assert_eq!(known_keys(""), ["service", "trace", "trunk"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod reader;
 mod secret;
 mod service;
 mod suggest;
+mod trace;
 mod trunk;
 mod trunk_file;
 mod value;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use address::{Cidr, Host, HostPort, PortRange};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{LogFormat, Overrides, Service, Workers};
+pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
     Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
     Mode, Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
@@ -35,6 +37,8 @@ use reader::Table;
 pub struct Config {
     /// What concerns the process.
     pub service: Service,
+    /// What is kept of the signalling.
+    pub trace: Trace,
     /// The trunks, in the file's order; the implicit demo trunk last.
     pub trunks: Vec<Trunk>,
 }
@@ -112,8 +116,10 @@ fn read(
     }
     let mut root = Table::root(&document);
     let service = root.table("service", sink);
+    let trace = root.table("trace", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
+    let trace = trace::read(trace, surroundings, sink);
     let (service, demo) = service::read(service, overrides, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
@@ -123,7 +129,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trunks })
+    Some(Config { service, trace, trunks })
 }
 
 #[cfg(test)]

@@ -79,6 +79,16 @@ impl Mode {
         .as_str()
     }
 
+    /// Registrar or peer: whose numbers are called. None for an open trunk.
+    #[must_use]
+    pub fn home(&self) -> Option<&HostPort> {
+        match self {
+            Self::Register(registrar) => Some(&registrar.address),
+            Self::Peer { address, .. } => Some(address),
+            Self::Open => None,
+        }
+    }
+
     /// Where requests outside a dialog are sent first: the outbound proxy, else registrar or
     /// peer. None for an open trunk.
     #[must_use]

@@ -109,6 +109,18 @@ impl Trunk {
         self.status.load_full()
     }
 
+    /// Whether calls can go over it, as far as is known.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.status().state, "registered" | "refreshing" | "refresh_failed" | "ready")
+    }
+
+    /// Whether the address is one of the trunk's.
+    #[must_use]
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        self.closeness(address.to_canonical()).is_some()
+    }
+
     /// Says where it is from now on.
     pub fn set_resolved(&self, addresses: Vec<IpAddr>) {
         self.resolved.store(Arc::new(addresses));

@@ -9,6 +9,7 @@ mod audio;
 mod baresip;
 mod carrier;
 mod greeting;
+mod homer;
 mod kamailio;
 mod keypad;
 mod namespaces;

@@ -10,7 +10,7 @@ use media::session::MediaEvent;
 use sip::endpoint::{OfferMethod, ReferProgress};
 use tokio::sync::mpsc;
 
-use super::Actor;
+use super::{Actor, Answer};
 use crate::call::machine::{Input, RecordingEnd};
 use crate::call::record::MediaStats;
 use crate::call::transfer::Report;
@@ -34,6 +34,8 @@ pub enum Mail {
 /// What happened on the SIP side.
 #[derive(Debug)]
 pub enum Signal {
+    /// Something came back for an INVITE of ours.
+    Outgoing(Answer),
     /// Our 200 is on the wire.
     Answered,
     /// The INVITE no longer waited for our answer.
@@ -124,6 +126,10 @@ impl Actor {
 
     fn take_signal(&mut self, signal: Signal) {
         let input = match signal {
+            Signal::Outgoing(answer) => {
+                self.take_answer(answer);
+                return;
+            }
             Signal::Answered => {
                 self.on_answered();
                 return;

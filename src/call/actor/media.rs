@@ -27,8 +27,10 @@ pub struct Media {
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
     stats: Option<MediaStats>,
-    /// We made an offer in a 2xx; its answer comes with the ACK.
+    /// We made an offer, in a 2xx or an INVITE; its answer comes with the ACK or the responses.
     offered: Option<LocalMedia>,
+    /// What early media agreed.
+    agreed: Option<Agreement>,
 }
 
 enum Stage {
@@ -62,7 +64,20 @@ impl Media {
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None })
+        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None })
+    }
+
+    /// For a call of ours: the offer is ours to make.
+    #[must_use]
+    pub fn offering(
+        port: Box<dyn MediaPort>,
+        local: LocalMedia,
+        source: SourcePolicy,
+        signalling: IpAddr,
+    ) -> Self {
+        let (playout, commands) = mpsc::channel(PLAYOUT);
+        let stage = Stage::Waiting { port, commands, agreed: None };
+        Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None }
     }
 
     /// For a call that is refused.
@@ -78,7 +93,63 @@ impl Media {
             playout,
             stats: None,
             offered: None,
+            agreed: None,
         }
+    }
+
+    /// Our offer, for an INVITE of ours; the same each time.
+    pub(super) fn offer(&mut self) -> Option<Bytes> {
+        match &self.offered {
+            Some(local) => local.origin.last.clone(),
+            None => self.description(),
+        }
+    }
+
+    /// Takes an answer to the offer of our INVITE. Several may come, from each telephone that the
+    /// call forked to its own: the latest counts. While it is `early` nobody has to play anything
+    /// to us, so that silence ends nothing.
+    ///
+    /// # Errors
+    /// When it can't be used; what was agreed before stays.
+    pub(super) fn take_answer(
+        &mut self,
+        sdp: &[u8],
+        early: bool,
+        mailbox: mpsc::Sender<Mail>,
+    ) -> Result<(), SdpError> {
+        let local = self.offered.as_ref().ok_or(SdpError::AnswerMismatch)?;
+        let mut agreed = offer::accept_answer(sdp, local)?;
+        // On hold the wait for media is suspended, and nothing else.
+        agreed.held |= early;
+        self.agree(agreed, mailbox);
+        Ok(())
+    }
+
+    /// The call is answered, and what was agreed early holds. Whether anything was.
+    pub(super) fn confirm_early(&mut self) -> bool {
+        let Some(mut agreed) = self.agreed else { return false };
+        agreed.held = false;
+        if let Stage::Flowing(stream) = &self.stage {
+            stream.update(agreed);
+        }
+        true
+    }
+
+    fn agree(&mut self, agreed: Negotiated, mailbox: mpsc::Sender<Mail>) {
+        self.agreed = Some(Agreement::from(&agreed));
+        match &mut self.stage {
+            Stage::Flowing(stream) => stream.update(Agreement::from(&agreed)),
+            Stage::Waiting { agreed: slot, .. } => {
+                *slot = Some(agreed);
+                self.start(mailbox);
+            }
+            Stage::Gone => {}
+        }
+    }
+
+    /// The offer of our INVITE has its final answer.
+    pub(super) fn offer_is_answered(&mut self) {
+        self.offered = None;
     }
 
     /// What the 200 says.
@@ -153,7 +224,11 @@ impl Actor {
     /// Sends the 200. What follows is [`super::Signal::Answered`].
     pub(super) fn answer(&mut self) {
         match self.media.description() {
-            Some(sdp) => self.services.signalling.accept(self.dialog, sdp),
+            Some(sdp) => {
+                if let Some(dialog) = self.dialog() {
+                    self.services.signalling.accept(dialog, sdp);
+                }
+            }
             None => self.pending.push_back(Input::MediaFailed { status: 500 }),
         }
     }
@@ -205,7 +280,9 @@ impl Actor {
                 })
             }
         };
-        self.services.signalling.answer_offer(self.dialog, answer);
+        if let Some(dialog) = self.dialog() {
+            self.services.signalling.answer_offer(dialog, answer);
+        }
     }
 
     fn adopt(&mut self, agreed: Negotiated) {

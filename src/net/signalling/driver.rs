@@ -14,12 +14,14 @@ use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::COMMANDS;
+use super::outgoing::Outgoing;
 use super::{Command, NoResponse, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::dns::Resolver;
 use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
 use crate::net::udp::UdpTransport;
+use crate::trace::Tap;
 
 /// Commands taken in one turn, so that datagrams get theirs.
 const COMMANDS_PER_TURN: usize = 128;
@@ -50,6 +52,8 @@ pub struct Signalling {
     handle: SignallingHandle,
     waiting: HashMap<ClientId, oneshot::Sender<Result<Response, NoResponse>>>,
     resolver: Arc<Resolver>,
+    tap: Tap,
+    outgoing: Outgoing,
 }
 
 /// Resolves once the flag is up, or whoever could raise it is gone.
@@ -86,7 +90,16 @@ impl Signalling {
             handle: SignallingHandle::new(sender),
             waiting: HashMap::new(),
             resolver,
+            tap: Tap::closed(),
+            outgoing: Outgoing::default(),
         })
+    }
+
+    /// Lets every message be seen through this tap.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// The address that both transports listen on.
@@ -129,12 +142,13 @@ impl Signalling {
                 self.endpoint.handle(Input::Timeout, now);
             }
             self.work_off(&mut sink);
+            self.tap.flush();
         }
         self.tcp.shutdown(std::time::Duration::from_millis(500)).await;
     }
 
     fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
-        let Self { udp, endpoint, .. } = self;
+        let Self { udp, endpoint, tap, .. } = self;
         let received = udp.receive(|datagram| {
             let flow = Flow {
                 transport: Transport::Udp,
@@ -142,6 +156,7 @@ impl Signalling {
                 local: datagram.local,
                 connection: None,
             };
+            tap.received(&flow, &datagram.bytes);
             endpoint.handle(Input::Received { flow, bytes: datagram.bytes, standing: LISTED }, now);
         });
         if let Err(error) = received {
@@ -157,6 +172,7 @@ impl Signalling {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
                 flow.local.set_port(self.tcp.local_addr().port());
+                self.tap.received(&flow, &bytes);
                 self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, now);
             }
             NetEvent::Closed { undelivered, .. } => {
@@ -179,6 +195,8 @@ impl Signalling {
     fn take_command(&mut self, command: Command, now: Instant, sink: &mut impl CallSink) {
         let endpoint = &mut self.endpoint;
         match command {
+            Command::Invite(invite, handle) => self.outgoing.invite(*invite, handle, endpoint, now),
+            Command::GiveUp(call) => self.outgoing.give_up(call, endpoint, now),
             // Too late for each of these means that the INVITE was cancelled meanwhile, which
             // the call has been told.
             Command::Ring(dialog) => {
@@ -294,6 +312,8 @@ impl Signalling {
     }
 
     fn send(&mut self, transmit: Transmit, address: SocketAddr) {
+        // UDP and the streams are listened for on the same address.
+        self.tap.sent(transmit.transport, self.udp.local_addr(), address, &transmit.bytes);
         match transmit.transport {
             Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
             Transport::Tls => {
@@ -345,19 +365,18 @@ impl Signalling {
                 }
                 return;
             }
+            event @ (Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. }) => {
+                self.outgoing.tell(event, sink);
+                return;
+            }
             // The BYE that was due has been sent.
             Event::Ended { dialog, .. } => (dialog, Signal::Bye),
-            // Calls and offers of ours come with a later version; none is made yet.
-            Event::Progress { .. }
-            | Event::Answered { .. }
-            | Event::Rejected { .. }
-            | Event::OfferAnswered { .. }
-            | Event::EarlyAnswer { .. }
-            | Event::Replied { .. } => return,
             Event::Suspicious { source, kind } => {
                 tracing::debug!(%source, ?kind, "a peer does what scanners do");
                 return;
             }
+            // Offers and requests of ours in a dialog come with a later version; none is made yet.
+            Event::OfferAnswered { .. } | Event::EarlyAnswer { .. } | Event::Replied { .. } => return,
         };
         sink.signal(dialog, signal);
     }

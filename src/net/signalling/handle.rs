@@ -9,7 +9,9 @@ use sip::message::{Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, NoResponse, Snapshot};
-use crate::call::ports::Signalling;
+use crate::call::actor::CallHandle;
+use crate::call::ports::{OutgoingInvite, Signalling};
+use crate::ids::CallId;
 
 /// How many commands wait at most. A call has a handful under way, so that this is more than
 /// every call that fits on the machine can ask for at once.
@@ -72,6 +74,14 @@ impl SignallingHandle {
 }
 
 impl Signalling for SignallingHandle {
+    fn invite(&self, invite: OutgoingInvite, handle: CallHandle) {
+        self.send(Command::Invite(Box::new(invite), handle));
+    }
+
+    fn give_up(&self, call: CallId) {
+        self.send(Command::GiveUp(call));
+    }
+
     fn ring(&self, dialog: DialogId) {
         self.send(Command::Ring(dialog));
     }

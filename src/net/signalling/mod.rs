@@ -5,6 +5,7 @@
 
 mod driver;
 mod handle;
+mod outgoing;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,10 +20,17 @@ pub use self::driver::{Signalling, SignallingConfig};
 pub use self::handle::SignallingHandle;
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
+use crate::call::actor::CallHandle;
+use crate::call::ports::OutgoingInvite;
+use crate::ids::CallId;
 
 /// What others ask of the endpoint.
 #[derive(Debug)]
 pub enum Command {
+    /// Send an INVITE of ours.
+    Invite(Box<OutgoingInvite>, CallHandle),
+    /// Take it back.
+    GiveUp(CallId),
     /// Send 180.
     Ring(DialogId),
     /// Send 200.
