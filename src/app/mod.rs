@@ -8,6 +8,7 @@ mod metrics;
 mod records;
 mod registrar;
 mod stop;
+mod transports;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,10 +32,9 @@ use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::Config;
 use crate::http::{self, Readiness};
-use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
-use crate::net::tcp::TcpLimits;
+use crate::net::signalling::SignallingHandle;
+use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
@@ -44,6 +44,7 @@ use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::transports::carrier as tls_carrier;
 
 /// The database's file in the data directory.
 pub const DATABASE: &str = "offhook.db";
@@ -63,6 +64,9 @@ pub enum StartError {
         /// What to do about it.
         advice: String,
     },
+    /// A certificate, a key or an authority can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory can't be used.
     #[error("the data directory {path} can't be used ({error}): name another with --data")]
     Data {
@@ -92,6 +96,9 @@ pub enum StartError {
 struct Running {
     config: Config,
     local: SocketAddr,
+    /// Where SIP is served as well: in the other family, and over TLS.
+    also: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
     http_address: SocketAddr,
     signalling: SignallingHandle,
     registry: Registry,
@@ -130,9 +137,10 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
-    let resolver = Arc::new(Resolver::from_system());
-    let signalling = bind_sip(&config, Arc::clone(&resolver))?;
-    let local = signalling.local_addr();
+    let resolver = Arc::new(transports::resolver(service));
+    let (signalling, tls) = transports::bind(&config, Arc::clone(&resolver))?;
+    let (listening, secure) = (signalling.local_addresses(), signalling.tls_addresses());
+    let local = listening.first().copied().unwrap_or(service.sip);
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
 
@@ -178,10 +186,18 @@ async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
-    let reachable = Reachable { listen: local, advertised: service.advertised_address };
     for trunk in trunks.iter() {
         let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
+        let reachable = Reachable {
+            listen: listening.clone(),
+            secure: secure.clone(),
+            advertised: service.advertised_address,
+            peer: transports::peer_of(&config, &trunk.config.name),
+        };
         trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
+    }
+    if let Some(tls) = tls {
+        tasks.spawn(transports::reload_on_hangup(tls, stopping.clone()));
     }
     let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
@@ -194,6 +210,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running {
         config,
         local,
+        also: listening.into_iter().skip(1).collect(),
+        secure,
         http_address,
         signalling: handle,
         registry,
@@ -225,18 +243,6 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
             .map_err(|error| StartError::Data { path: directory.clone(), error })?;
     }
     Ok(())
-}
-
-fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
-    let service = &config.service;
-    let advertised = service.advertised_address.map(|ip| match ip {
-        std::net::IpAddr::V4(ip) => (ip.to_string(), None),
-        std::net::IpAddr::V6(ip) => (format!("[{ip}]"), None),
-    });
-    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
-    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
-    Signalling::bind(listening, resolver, rand::random())
-        .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
 
 async fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {

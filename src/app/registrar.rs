@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
-use sip::endpoint::flow::{Target, Transport};
+use sip::endpoint::flow::{Hop, PeerId, Transport};
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
 use sip::ua::digest::Challenger;
 use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
 use tokio::sync::watch;
 
 use super::stop::stopped;
+use super::transports::towards;
 use crate::config::{self, Mode, Registrar};
 use crate::net::dns::Resolver;
 use crate::net::signalling::SignallingHandle;
@@ -26,12 +27,16 @@ const LOOK_UP: Duration = Duration::from_secs(60);
 pub(super) const GOODBYE: Duration = Duration::from_secs(4);
 
 /// Where we are to be reached.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Reachable {
-    /// The address that SIP listens on; may be a wildcard.
-    pub listen: SocketAddr,
+    /// The addresses that SIP listens on; may be wildcards.
+    pub listen: Vec<SocketAddr>,
+    /// Those for TLS.
+    pub secure: Vec<SocketAddr>,
     /// The address that peers are told instead.
     pub advertised: Option<IpAddr>,
+    /// Whom the trunk's server has to prove to be, under TLS.
+    pub peer: Option<PeerId>,
 }
 
 /// Looks after one trunk until `stop` turns true, and un-registers then.
@@ -53,9 +58,9 @@ pub(super) async fn look_after(
 
 async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: watch::Receiver<bool>) {
     loop {
-        match resolve(&trunk.config, resolver).await {
-            Ok(addresses) => {
-                trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
+        match resolve(&trunk.config, resolver, rand::random()).await {
+            Ok(hops) => {
+                trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
                 trunk.set_status(Status { state: "ready", detail: String::new() });
             }
             // The addresses of before are kept: a name server that is away closes no trunk.
@@ -68,23 +73,17 @@ async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: w
     }
 }
 
-async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
+/// The ways to the trunk's server, best first; the seed decides among those of one priority.
+async fn resolve(trunk: &config::Trunk, resolver: &Resolver, seed: [u8; 32]) -> Result<Vec<Hop>, String> {
     let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
-    let transport = transport(trunk);
-    match hop.address() {
-        Some(ip) => Ok(vec![SocketAddr::new(ip, hop.port.unwrap_or(5060))]),
-        None => resolver
-            .resolve(&hop.host.to_string(), hop.port, transport)
-            .await
-            .map_err(|error| error.to_string()),
-    }
-}
-
-fn transport(trunk: &config::Trunk) -> Transport {
-    match trunk.transport {
-        config::Transport::Udp => Transport::Udp,
-        config::Transport::Tcp => Transport::Tcp,
-    }
+    let transport = match trunk.transport {
+        config::Transport::Udp => Some(Transport::Udp),
+        config::Transport::Tcp => Some(Transport::Tcp),
+        config::Transport::Tls => Some(Transport::Tls),
+        config::Transport::Auto => None,
+    };
+    let found = resolver.locate_seeded(&hop.host.to_string(), hop.port, transport, false, seed).await;
+    found.map_err(|error| error.to_string())
 }
 
 /// One trunk's registration: the machine, and what it is told and asked for.
@@ -104,6 +103,8 @@ struct Line {
     signalling: SignallingHandle,
     reachable: Reachable,
     resolver: Arc<Resolver>,
+    /// Keeps the order of servers of one priority, so that each gets its turn.
+    seed: [u8; 32],
     /// The Request-URI.
     uri: Uri,
     /// What `From` and `To` name.
@@ -138,7 +139,8 @@ impl Task {
         let address_of_record = format!("sip:{}@{domain}", registrar.user);
         let uri = Uri::parse(registrar_uri.as_bytes())
             .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
-        let line = Line { trunk, registrar, signalling, reachable, resolver, uri, address_of_record };
+        let seed = rand::random();
+        let line = Line { trunk, registrar, signalling, reachable, resolver, seed, uri, address_of_record };
         Self {
             machine: Registration::new(config, rand::random()),
             line: Arc::new(line),
@@ -245,19 +247,22 @@ impl Line {
     }
 
     async fn build(&self, request: RegisterRequest, turn: usize) -> Option<(OutsideRequest, String)> {
-        let addresses = match resolve(&self.trunk.config, &self.resolver).await {
-            Ok(addresses) => addresses,
+        let hops = match resolve(&self.trunk.config, &self.resolver, self.seed).await {
+            Ok(hops) => hops,
             Err(error) => {
                 tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
                 return None;
             }
         };
-        self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-        let target = *addresses.get(turn % addresses.len().max(1))?;
-        let transport = transport(&self.trunk.config);
-        let local = local_towards(self.reachable, target);
+        self.trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
+        let hop = Hop { peer: self.reachable.peer, ..*hops.get(turn % hops.len().max(1))? };
+        let local = local_towards(&self.reachable, &hop)?;
         let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
-        let suffix = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let suffix = match hop.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
         let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
         let mut headers = vec![
             (HeaderName::From, Bytes::from(format!("<{}>;tag={}", self.address_of_record, request.from_tag))),
@@ -278,8 +283,8 @@ impl Line {
         let request = OutsideRequest {
             method: Method::Register,
             uri: self.uri.clone(),
-            transport,
-            target: Target::Address(target),
+            transport: hop.transport,
+            target: hop.target(),
             connection: None,
             local,
             headers,
@@ -323,14 +328,22 @@ fn leading_number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
-/// The address that the peer sees us at, when the listener is a wildcard: the one that the route
+/// The port of SIP over TLS, for when we don't listen for it ourselves (RFC 3261 §19.1.2).
+const SIPS_PORT: u16 = 5061;
+
+/// The address that the peer sees us at: when the listener is a wildcard, the one that the route
 /// to it leaves from.
-fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
-    if !reachable.listen.ip().is_unspecified() {
-        return reachable.listen;
+fn local_towards(reachable: &Reachable, hop: &Hop) -> Option<SocketAddr> {
+    let mut listen = towards(&reachable.listen, hop.address)?;
+    if hop.transport == Transport::Tls {
+        let secure = towards(&reachable.secure, hop.address);
+        listen = secure.unwrap_or(SocketAddr::new(listen.ip(), SIPS_PORT));
     }
-    match crate::net::source_address_toward(peer) {
-        Ok(ip) => SocketAddr::new(ip, reachable.listen.port()),
-        Err(_) => reachable.listen,
+    if !listen.ip().is_unspecified() {
+        return Some(listen);
+    }
+    match crate::net::source_address_toward(hop.address) {
+        Ok(ip) => Some(SocketAddr::new(ip, listen.port())),
+        Err(_) => Some(listen),
     }
 }

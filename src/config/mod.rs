@@ -13,6 +13,7 @@ mod reader;
 mod secret;
 mod service;
 mod suggest;
+pub mod tls;
 mod trunk;
 mod trunk_file;
 mod value;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
-pub use service::{LogFormat, Overrides, Service, Workers};
+pub use service::{Connections, LogFormat, Overrides, Service, Workers};
 pub use trunk::{
     Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
     Mode, Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
@@ -114,7 +115,7 @@ fn read(
     let service = root.table("service", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
-    let (service, demo) = service::read(service, overrides, sink);
+    let (service, demo) = service::read(service, overrides, surroundings, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
     for entry in entries {

@@ -6,7 +6,9 @@ pub mod dns;
 mod media_ports;
 pub mod rtp;
 pub mod signalling;
+pub mod stream;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 use std::io;

@@ -49,7 +49,7 @@ impl RequestPath {
     /// The address, unless it is still a name.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.target {
-            Target::Address(address) => Some(address),
+            Target::Address(address) | Target::Peer { address, .. } => Some(address),
             Target::Name { .. } => None,
         }
     }
@@ -270,6 +270,7 @@ impl Endpoint {
         match transport {
             Transport::Udp => format!("<sip:{}>", self.sent_by(local)),
             Transport::Tcp => format!("<sip:{};transport=tcp>", self.sent_by(local)),
+            Transport::Tls => format!("<sip:{};transport=tls>", self.sent_by(local)),
         }
     }
 }

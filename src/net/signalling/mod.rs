@@ -3,21 +3,22 @@
 //! Messages, commands and timers go into [`sip::endpoint::Endpoint`]; what it wants sent goes out
 //! in batches, and what happened goes to a [`crate::call::ports::CallSink`], inline. Nothing here waits for a call.
 
+mod delivery;
 mod driver;
 mod handle;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
+use sip::endpoint::flow::Hop;
 use sip::endpoint::{Admission, Counters, OutsideRequest, Ticket, Transmit};
 use sip::message::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-pub use self::driver::{Signalling, SignallingConfig};
+pub use self::driver::{BindError, Signalling, SignallingConfig, TlsListening};
 pub use self::handle::SignallingHandle;
-use super::tcp::TcpCounters;
+use super::stream::StreamCounters;
 use super::udp::UdpCounters;
 
 /// What others ask of the endpoint.
@@ -41,8 +42,8 @@ pub enum Command {
     Request(Box<OutsideRequest>, oneshot::Sender<Option<Response>>),
     /// Take new calls, or don't.
     Admit(Admission),
-    /// Send this: its name has been looked up.
-    Resolved(Transmit, SocketAddr),
+    /// Send this: its name has been looked up, and these are the ways to try.
+    Resolved(Transmit, Vec<Hop>),
     /// Its name can't be looked up.
     Unresolved(Option<Ticket>),
     /// Tell what was counted.
@@ -57,7 +58,9 @@ pub struct Snapshot {
     /// On UDP.
     pub udp: UdpCounters,
     /// On TCP.
-    pub tcp: TcpCounters,
+    pub tcp: StreamCounters,
+    /// On TLS.
+    pub tls: StreamCounters,
     /// Dialogs known now.
     pub dialogs: usize,
     /// Transactions known now.

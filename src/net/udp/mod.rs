@@ -23,6 +23,8 @@
 //! dropped by the kernel, which says how many ([`UdpCounters::dropped_by_kernel`]), and each
 //! datagram tells how long it waited there, so that an overloaded endpoint can refuse early.
 
+mod sockets;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 
+pub use self::sockets::UdpSockets;
 use super::batch::{self, ReceiveArena};
 
 /// Datagrams taken by one system call.
