@@ -15,3 +15,4 @@ mod pacing;
 mod program;
 mod registration;
 mod service;
+mod tls;

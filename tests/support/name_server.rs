@@ -1,6 +1,8 @@
 //! A name server on loopback, over UDP and TCP, that answers from a list of records, and as badly
 //! as a test wants.
 
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! Authorities and certificates for a test, as files.
 
+#![allow(dead_code, reason = "each test program uses another part of it")]
+
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};

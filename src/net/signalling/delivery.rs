@@ -63,6 +63,11 @@ impl Way {
 }
 
 impl Sending {
+    /// Itself, if anything follows from its failure.
+    pub(super) fn worth_telling(self) -> Option<Self> {
+        (self.ticket.is_some() || self.rest.is_some()).then_some(self)
+    }
+
     /// The next way after one that failed.
     pub(super) fn failed(self) -> Next {
         match self.rest {

@@ -350,7 +350,10 @@ impl Signalling {
             };
             let Transmit { connection, bytes, .. } = transmit;
             let refused = match (hop.transport, &self.tls) {
-                (Transport::Udp, _) => self.udp.send(hop.address, bytes, sending).err(),
+                (Transport::Udp, _) => {
+                    let sending = sending.worth_telling();
+                    self.udp.send(hop.address, bytes, sending).err().flatten()
+                }
                 (Transport::Tcp, _) => {
                     let sent = self.tcp.send(connection, hop.address, &(), bytes, sending);
                     sent.err().map(delivery::given_back)
@@ -404,3 +407,6 @@ impl Signalling {
         sink.signal(dialog, signal);
     }
 }
+
+#[cfg(test)]
+mod tests;

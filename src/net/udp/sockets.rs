@@ -62,7 +62,12 @@ impl<T> UdpSockets<T> {
     ///
     /// # Errors
     /// The ticket.
-    pub fn send(&mut self, destination: SocketAddr, bytes: Bytes, ticket: T) -> Result<(), T> {
+    pub fn send(
+        &mut self,
+        destination: SocketAddr,
+        bytes: Bytes,
+        ticket: Option<T>,
+    ) -> Result<(), Option<T>> {
         let of_family = |socket: &UdpTransport<T>| socket.local_addr().is_ipv4() == destination.is_ipv4();
         let both = std::iter::once(&mut self.first).chain(self.second.as_mut());
         match both.into_iter().find(|socket| of_family(socket)) {
@@ -91,6 +96,7 @@ impl<T> UdpSockets<T> {
             sent: sum.sent + one.sent,
             dropped_unsent: sum.dropped_unsent + one.dropped_unsent,
             failed: sum.failed + one.failed,
+            unreachable: sum.unreachable + one.unreachable,
         })
     }
 
@@ -117,7 +123,7 @@ mod tests {
                 both.receive(|datagram| got.push(datagram)).unwrap();
             }
             assert_eq!((got[0].source, got[0].local), (far.local_addr().unwrap(), local));
-            both.send(got[0].source, "pong".into(), 1).unwrap();
+            both.send(got[0].source, "pong".into(), Some(1)).unwrap();
             both.flush(|_: u32, error| panic!("{error}"));
             let (_, from) = far.recv_from(&mut [0; 4]).await.unwrap();
             assert_eq!(from, local);
@@ -128,6 +134,6 @@ mod tests {
     #[tokio::test]
     async fn what_has_no_socket_of_its_family_comes_back() {
         let mut v4 = UdpSockets::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        assert_eq!(v4.send("[::1]:5060".parse().unwrap(), "x".into(), 7), Err(7));
+        assert_eq!(v4.send("[::1]:5060".parse().unwrap(), "x".into(), Some(7)), Err(Some(7)));
     }
 }
