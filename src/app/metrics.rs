@@ -76,6 +76,11 @@ pub(super) async fn render(sources: Sources) -> String {
         "Datagrams the kernel dropped for lack of room.",
         udp.dropped_by_kernel,
     );
+    page.counter(
+        "offhook_sip_udp_unreachable_total",
+        "Requests that came back by ICMP: nobody listens there, or no such host.",
+        udp.unreachable,
+    );
     page.counter("offhook_sip_tcp_cut_total", "TCP streams that ended within a message.", tcp.cut);
     page.counter("offhook_sip_tcp_unframed_total", "TCP streams that were no SIP.", tcp.unframed);
     page.counter(

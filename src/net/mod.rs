@@ -4,6 +4,9 @@
 pub mod batch;
 pub mod dns;
 mod media_ports;
+#[cfg(test)]
+#[path = "../../tests/support/name_server.rs"]
+mod name_server;
 pub mod rtp;
 pub mod signalling;
 pub mod stream;

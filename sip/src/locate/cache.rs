@@ -101,6 +101,7 @@ impl Cache {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has to begin at some moment")]
 mod tests {
     use super::*;
 

@@ -142,7 +142,4 @@ impl Resolver {
 }
 
 #[cfg(test)]
-#[path = "../../../tests/support/name_server.rs"]
-mod name_server;
-#[cfg(test)]
 mod tests;

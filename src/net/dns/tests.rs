@@ -1,7 +1,7 @@
 use hickory_resolver::proto::rr::{RData, RecordType, rdata::A};
 
-use super::name_server::{Manner, NameServer};
 use super::*;
+use crate::net::name_server::{Manner, NameServer};
 use Transport::{Tcp, Tls, Udp};
 
 fn resolver(server: &NameServer) -> Resolver {

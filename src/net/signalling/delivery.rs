@@ -29,6 +29,7 @@ pub(super) struct Way {
 }
 
 /// What to do next with a message.
+#[allow(clippy::large_enum_variant, reason = "one at a time, for a turn of a loop")]
 pub(super) enum Next {
     /// Try this way.
     Try(Hop, Transmit, Whom, Sending),

@@ -232,7 +232,7 @@ impl<C: Carrier, T> Reader<'_, C, T> {
     /// Hands on what is whole; gives the number of messages.
     async fn deliver(&mut self) -> Result<usize, CloseReason> {
         let mut messages = 0;
-        while let Some(framed) = self.framer.next() {
+        for framed in self.framer.by_ref() {
             match framed {
                 Ok(Framed::Message(bytes)) => {
                     messages += 1;

@@ -1,16 +1,13 @@
 //! The task with real sockets, as far as it chooses ways.
 
-#[path = "../../../../tests/support/name_server.rs"]
-mod name_server;
-
 use std::net::TcpListener;
 use std::time::Duration;
 
 use sip::endpoint::flow::PeerId;
 use sip::locate::Families;
 
-use self::name_server::NameServer;
 use super::*;
+use crate::net::name_server::NameServer;
 
 /// Nobody takes calls.
 struct Nobody;
