@@ -101,7 +101,7 @@ impl Cache {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a test has to begin at some moment")]
+#[expect(clippy::disallowed_methods, reason = "a test may start its clock anywhere")]
 mod tests {
     use super::*;
 

@@ -138,7 +138,9 @@ impl Party {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit(transmit) => match transmit.target {
-                    Target::Address(address) => out.push((address, transmit.bytes)),
+                    Target::Address(address) | Target::Peer { address, .. } => {
+                        out.push((address, transmit.bytes))
+                    }
                     Target::Name { host, .. } => panic!("a name: {host}"),
                 },
                 Output::Event(event) => {

@@ -56,6 +56,10 @@ pub trait Carrier: Send + Sync + 'static {
     /// As whom the far end of an accepted connection is known, so that requests of ours may go
     /// back over it; `None` when it has proven nothing.
     fn accepted_as(&self) -> Option<Self::Peer>;
+
+    /// Whom a new connection leads to when a message names one of ours that is gone: `given` with
+    /// the message, or `former` as the one that is gone.
+    fn instead(given: &Self::Peer, former: &Self::Peer) -> Self::Peer;
 }
 
 /// Connections the kernel may hold for us before we accept them.
@@ -253,6 +257,8 @@ impl<C: Carrier, T: Send + 'static> StreamTransport<C, T> {
         let shared = &self.shared;
         let mut registry = shared.lock();
         let message = Outgoing { bytes, ticket: Some(ticket) };
+        let former = connection.and_then(|connection| registry.former(connection));
+        let peer = &former.map_or_else(|| peer.clone(), |former| C::instead(peer, former));
         if let Some(id) = registry.find(connection, address, peer) {
             return match registry.queue(id, message) {
                 Ok(()) => Ok(id),

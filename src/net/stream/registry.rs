@@ -1,9 +1,9 @@
 //! Which connections there are, whom they lead to, and the limits on their number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use sip::endpoint::flow::ConnectionId;
@@ -26,6 +26,9 @@ pub(super) struct Outgoing<T> {
     pub(super) ticket: Option<T>,
 }
 
+/// Connections of ours remembered after their end, with whom they led to.
+const FORMER: usize = 1_024;
+
 /// No room for one more connection.
 #[derive(Debug)]
 pub(super) struct Full;
@@ -47,6 +50,7 @@ pub(super) struct Registry<T, P> {
     connections: BTreeMap<ConnectionId, Entry<T, P>>,
     by_peer: HashMap<(SocketAddr, P), ConnectionId>,
     accepted_from: HashMap<IpAddr, usize>,
+    former: VecDeque<(ConnectionId, P)>,
     last: u64,
     /// Cloned into each task; see [`super::StreamTransport::shutdown`]. `None` once closing.
     alive: Option<mpsc::Sender<()>>,
@@ -70,6 +74,7 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
             connections: BTreeMap::new(),
             by_peer: HashMap::new(),
             accepted_from: HashMap::new(),
+            former: VecDeque::new(),
             last: first,
             alive: Some(alive),
         }
@@ -93,6 +98,11 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
         connection
             .filter(|id| self.connections.contains_key(id))
             .or_else(|| self.by_peer.get(&(address, peer.clone())).copied())
+    }
+
+    /// Whom a connection of ours led to that is gone.
+    pub(super) fn former(&self, connection: ConnectionId) -> Option<&P> {
+        self.former.iter().rev().find(|(id, _)| *id == connection).map(|(_, peer)| peer)
     }
 
     /// Enters a new connection, if the limits allow. `known_as` lets later messages find it.
@@ -121,7 +131,7 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
         let entry = Entry { peer, known_as, origin, proven, queue, _held: held };
         self.connections.insert(id, entry);
         if origin == Origin::Accepted {
-            *self.accepted_from.entry(peer.ip()).or_default() += 1;
+            *self.accepted_from.entry(source(peer.ip())).or_default() += 1;
         }
         Ok(Admitted { id, outbound, released })
     }
@@ -137,7 +147,9 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
         let idle = self
             .connections
             .iter()
-            .find(|(_, entry)| !entry.proven && (!crowded || entry.peer.ip() == source))
+            .find(|(_, entry)| {
+                !entry.proven && (!crowded || self::source(entry.peer.ip()) == self::source(source))
+            })
             .map(|(id, _)| *id);
         idle.is_some_and(|id| self.release(id))
     }
@@ -162,17 +174,21 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
     pub(super) fn release(&mut self, id: ConnectionId) -> bool {
         let Some(entry) = self.connections.remove(&id) else { return false };
         if let Some(known_as) = entry.known_as {
+            if entry.origin == Origin::Opened {
+                self.former.push_back((id, known_as.clone()));
+                self.former.drain(..self.former.len().saturating_sub(FORMER));
+            }
             let key = (entry.peer, known_as);
             if self.by_peer.get(&key) == Some(&id) {
                 self.by_peer.remove(&key);
             }
         }
         if entry.origin == Origin::Accepted
-            && let Some(number) = self.accepted_from.get_mut(&entry.peer.ip())
+            && let Some(number) = self.accepted_from.get_mut(&source(entry.peer.ip()))
         {
             *number -= 1;
             if *number == 0 {
-                self.accepted_from.remove(&entry.peer.ip());
+                self.accepted_from.remove(&source(entry.peer.ip()));
             }
         }
         true
@@ -187,13 +203,22 @@ impl<T, P: Clone + Eq + Hash> Registry<T, P> {
     }
 
     fn is_crowded(&self, source: IpAddr, limits: &StreamLimits) -> bool {
-        self.accepted_from.get(&source).copied().unwrap_or(0) >= limits.per_source
+        self.accepted_from.get(&self::source(source)).copied().unwrap_or(0) >= limits.per_source
     }
 
     /// An eighth is kept for connections of ours: whoever fills the rest can't keep us from
     /// reaching our trunks.
     fn is_full(&self, limits: &StreamLimits) -> bool {
         self.connections.len() >= limits.connections - limits.connections / 8
+    }
+}
+
+/// What counts as one source: an IPv4 address, or an IPv6 network of 64 bits, which is what one
+/// host has to itself.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -244,6 +269,33 @@ mod tests {
         assert!(registry.admit(peer(1, 8), Origin::Accepted, Some(""), &limits).is_err());
         assert!(registry.admit(peer(2, 1), Origin::Opened, Some(""), &limits).is_ok());
         assert!(registry.admit(peer(2, 2), Origin::Opened, Some(""), &limits).is_err());
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_host_are_one_source() {
+        let (mut registry, _ended) = registry();
+        let limits = StreamLimits { per_source: 2, ..StreamLimits::default() };
+        let mut enter =
+            |text: &str| registry.admit(text.parse().unwrap(), Origin::Accepted, Some(""), &limits).is_ok();
+        assert!(enter("[2001:db8::1]:1") && enter("[2001:db8::2]:1"));
+        assert!(!enter("[2001:db8::ffff:3]:1"));
+        assert!(enter("[2001:db8:0:1::1]:1"));
+    }
+
+    #[test]
+    fn whom_a_connection_of_ours_led_to_is_remembered_for_a_while() {
+        let (mut registry, _ended) = registry();
+        let limits = StreamLimits::default();
+        let ours = registry.admit(peer(1, 1), Origin::Opened, Some("a.example"), &limits).unwrap().id;
+        let theirs = registry.admit(peer(1, 2), Origin::Accepted, Some("b.example"), &limits).unwrap().id;
+        registry.release(ours);
+        registry.release(theirs);
+        assert_eq!((registry.former(ours), registry.former(theirs)), (Some(&"a.example"), None));
+        for port in 1..=1_024 {
+            let id = registry.admit(peer(2, port), Origin::Opened, Some(""), &limits).unwrap().id;
+            registry.release(id);
+        }
+        assert_eq!(registry.former(ours), None);
     }
 
     #[test]

@@ -30,4 +30,6 @@ impl Carrier for Plain {
     fn accepted_as(&self) -> Option<()> {
         Some(())
     }
+
+    fn instead((): &(), (): &()) {}
 }

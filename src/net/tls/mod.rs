@@ -187,6 +187,15 @@ impl Carrier for Tls {
     fn accepted_as(&self) -> Option<Whom> {
         None
     }
+
+    /// A dialog knows its far end by an address, which no carrier's certificate bears; the
+    /// connection that it came over knows the name.
+    fn instead(given: &Whom, former: &Whom) -> Whom {
+        match given {
+            Whom::Address(_) => former.clone(),
+            Whom::Peer(_) | Whom::Domain(_) => given.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

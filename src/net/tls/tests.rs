@@ -320,6 +320,25 @@ async fn requests_do_not_go_over_connections_whose_far_end_has_proven_nothing() 
     assert_ne!(Some(used), flow.connection);
 }
 
+#[tokio::test]
+async fn a_dialog_whose_connection_is_gone_goes_on_with_the_same_server() {
+    let (_directory, authority) = authority();
+    let mut server = Side::server(&[&authority.issue("server", &["carrier.test"])]);
+    let mut client = Side::client(vec![peer("carrier.test", &authority)]);
+    client.send(&server, 0, 1);
+    let (flow, _) = server.message().await;
+    let unnamed = Whom::Address("127.0.0.1".parse().unwrap());
+    server.transport.send(flow.connection, flow.peer, &unnamed, OPTIONS.into(), 2).unwrap();
+    let (back, _) = client.message().await;
+    client.transport.close(back.connection.unwrap());
+    client.closed().await;
+    server.closed().await;
+    // The dialog has the address and the connection, not the name.
+    let again = client.transport.send(back.connection, back.peer, &unnamed, OPTIONS.into(), 3).unwrap();
+    assert_ne!(Some(again), back.connection);
+    server.message().await;
+}
+
 #[test]
 fn what_is_wrong_with_a_file_is_told_with_what_to_do() {
     let (directory, authority) = authority();
