@@ -10,6 +10,7 @@ use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::rtp::RtpPool;
 use crate::net::signalling::SignallingHandle;
+use crate::net::stream::StreamCounters;
 use crate::store::carrier::Carrier;
 use crate::trace::TraceHandle;
 
@@ -24,10 +25,22 @@ pub(super) struct Sources {
     pub trace: TraceHandle,
 }
 
+/// What both stream transports count.
+fn streams(page: &mut Page, transport: &str, counted: StreamCounters) {
+    let mut row = |name: &str, help: &str, value: u64| {
+        page.counter(&format!("offhook_sip_{transport}_{name}_total"), help, value);
+    };
+    row("accepted", "Connections that others opened.", counted.accepted);
+    row("opened", "Connections that were opened to others.", counted.opened);
+    row("unreachable", "Connections that couldn't be opened.", counted.unreachable);
+    row("over_limit", "Connections refused or closed because of a limit.", counted.refused + counted.evicted);
+    row("queue_full", "Messages dropped because the far end is slow.", counted.queue_full);
+}
+
 /// All counters, as a scrape wants them.
 pub(super) async fn render(sources: Sources) -> String {
     let snapshot = sources.signalling.snapshot().await.unwrap_or_default();
-    let (sip, udp, tcp) = (snapshot.endpoint, snapshot.udp, snapshot.tcp);
+    let (sip, udp, tcp, tls) = (snapshot.endpoint, snapshot.udp, snapshot.tcp, snapshot.tls);
     let (refused, rtp) = (&sources.inbound.refused, sources.pool.counters());
     let records = sources.carrier.health();
     let mut page = Page::default();
@@ -35,6 +48,7 @@ pub(super) async fn render(sources: Sources) -> String {
     page.gauge("offhook_sip_dialogs", "Dialogs known, ended ones included.", snapshot.dialogs as u64);
     page.gauge("offhook_sip_transactions", "SIP transactions known.", snapshot.transactions as u64);
     page.gauge("offhook_sip_tcp_connections", "Open TCP connections.", tcp.open);
+    page.gauge("offhook_sip_tls_connections", "Open TLS connections.", tls.open);
     page.counter("offhook_sip_received_total", "SIP messages received.", sip.received);
     page.counter("offhook_sip_sent_total", "SIP messages sent, repetitions included.", sip.sent);
     page.counter("offhook_sip_invites_total", "INVITEs that began a call.", sip.invites);
@@ -67,6 +81,11 @@ pub(super) async fn render(sources: Sources) -> String {
         "Datagrams the kernel dropped for lack of room.",
         udp.dropped_by_kernel,
     );
+    page.counter(
+        "offhook_sip_udp_unreachable_total",
+        "Requests that came back by ICMP: nobody listens there, or no such host.",
+        udp.unreachable,
+    );
     page.counter("offhook_sip_tcp_cut_total", "TCP streams that ended within a message.", tcp.cut);
     page.counter("offhook_sip_tcp_unframed_total", "TCP streams that were no SIP.", tcp.unframed);
     page.counter(
@@ -74,6 +93,19 @@ pub(super) async fn render(sources: Sources) -> String {
         "TCP connections closed for their silence.",
         tcp.timed_out,
     );
+    page.counter(
+        "offhook_sip_tls_handshakes_failed_total",
+        "TLS handshakes of clients that failed.",
+        tls.handshakes_failed,
+    );
+    page.counter(
+        "offhook_sip_tls_timed_out_total",
+        "TLS connections closed for their silence.",
+        tls.timed_out,
+    );
+    for (transport, stream) in [("tcp", tcp), ("tls", tls)] {
+        streams(&mut page, transport, stream);
+    }
     let refusals = [
         ("unlisted_source", &refused.unlisted),
         ("unknown_number", &refused.unknown_number),

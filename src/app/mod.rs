@@ -9,6 +9,7 @@ mod metrics;
 mod records;
 mod registrar;
 mod stop;
+mod transports;
 mod ways;
 
 use std::io;
@@ -35,10 +36,9 @@ use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::Config;
 use crate::http::{self, Readiness};
-use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
-use crate::net::tcp::TcpLimits;
+use crate::net::signalling::SignallingHandle;
+use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
@@ -49,6 +49,7 @@ use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::transports::carrier as tls_carrier;
 
 /// The database's file in the data directory.
 pub const DATABASE: &str = "offhook.db";
@@ -68,6 +69,9 @@ pub enum StartError {
         /// What to do about it.
         advice: String,
     },
+    /// A certificate, a key or an authority can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory can't be used.
     #[error("the data directory {path} can't be used ({error}): name another with --data")]
     Data {
@@ -100,6 +104,9 @@ pub enum StartError {
 struct Running {
     config: Config,
     local: SocketAddr,
+    /// Where SIP is served as well: in the other family, and over TLS.
+    also: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
     http_address: SocketAddr,
     signalling: SignallingHandle,
     registry: Registry,
@@ -138,11 +145,13 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
-    let resolver = Arc::new(Resolver::from_system());
+    let resolver = Arc::new(transports::resolver(service));
     let calls = calls::CallThread::new().map_err(StartError::Calls)?;
     let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
-    let signalling = bind_sip(&config, Arc::clone(&resolver), calls.handle())?.with_tap(tap);
-    let local = signalling.local_addr();
+    let (signalling, tls) = transports::bind(&config, Arc::clone(&resolver), calls.handle())?;
+    let signalling = signalling.with_tap(tap);
+    let (listening, secure) = (signalling.local_addresses(), signalling.tls_addresses());
+    let local = listening.first().copied().unwrap_or(service.sip);
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
 
@@ -174,14 +183,19 @@ async fn start(config: Config) -> Result<Running, StartError> {
         data: service.data.clone(),
     });
     let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
-    let reachable = Reachable { listen: local, advertised: service.advertised_address };
+    let reachable = Reachable {
+        listen: listening.clone(),
+        secure: secure.clone(),
+        advertised: service.advertised_address,
+        peers: transports::peers(&config),
+    };
     let outbound = Arc::new(Outbound {
         services: Arc::clone(&services),
         trunks: Arc::clone(&trunks),
         directory: Arc::clone(&directory),
         admission: Arc::clone(&admission),
         builtin: Arc::clone(&builtin),
-        ways: Arc::new(LookedUp { reachable, resolver: Arc::clone(&resolver) }),
+        ways: Arc::new(LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) }),
         advertised: service.advertised_address,
         registry: registry.clone(),
         thread: calls.handle().clone(),
@@ -206,7 +220,11 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let mut trunk_tasks = JoinSet::new();
     for trunk in trunks.iter() {
         let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
+        let reachable = reachable.clone();
         trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
+    }
+    if let Some(tls) = tls {
+        tasks.spawn(transports::reload_on_hangup(tls, stopping.clone()));
     }
     let shown =
         control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace, outbound };
@@ -220,6 +238,8 @@ async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running {
         config,
         local,
+        also: listening.into_iter().skip(1).collect(),
+        secure,
         http_address,
         signalling: handle,
         registry,
@@ -251,22 +271,6 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
             .map_err(|error| StartError::Data { path: directory.clone(), error })?;
     }
     Ok(())
-}
-
-fn bind_sip(
-    config: &Config,
-    resolver: Arc<Resolver>,
-    calls: &tokio::runtime::Handle,
-) -> Result<Signalling, StartError> {
-    let service = &config.service;
-    let advertised = service.advertised_address.map(|ip| match ip {
-        std::net::IpAddr::V4(ip) => (ip.to_string(), None),
-        std::net::IpAddr::V6(ip) => (format!("[{ip}]"), None),
-    });
-    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
-    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
-    Signalling::bind(listening, resolver, rand::random(), calls)
-        .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
 
 async fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,5 +1,6 @@
 //! Keeps the trunks in register mode registered: one task for each, around the pure machine.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +9,16 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
-use sip::endpoint::flow::{Hop, Transport};
+use sip::endpoint::flow::{Hop, PeerId, Transport};
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
 use sip::ua::digest::Challenger;
 use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
 use tokio::sync::watch;
 
 use super::stop::stopped;
+use super::transports::towards;
 use crate::config::{self, Mode, Registrar};
+use crate::ids::TrunkName;
 use crate::net::dns::Resolver;
 use crate::net::signalling::{NoResponse, SignallingHandle};
 use crate::trunk::{Status, Trunk};
@@ -26,12 +29,16 @@ const LOOK_UP: Duration = Duration::from_secs(60);
 pub(super) const GOODBYE: Duration = Duration::from_secs(4);
 
 /// Where we are to be reached.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Reachable {
-    /// The address that SIP listens on; may be a wildcard.
-    pub listen: SocketAddr,
+    /// The addresses that SIP listens on; may be wildcards.
+    pub listen: Vec<SocketAddr>,
+    /// Those for TLS.
+    pub secure: Vec<SocketAddr>,
     /// The address that peers are told instead.
     pub advertised: Option<IpAddr>,
+    /// Whom the servers of trunks have to prove to be, under TLS.
+    pub peers: Arc<BTreeMap<TrunkName, PeerId>>,
 }
 
 /// Looks after one trunk until `stop` turns true, and un-registers then.
@@ -53,9 +60,9 @@ pub(super) async fn look_after(
 
 async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: watch::Receiver<bool>) {
     loop {
-        match resolve(&trunk.config, resolver).await {
-            Ok(addresses) => {
-                trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
+        match resolve(&trunk.config, resolver, rand::random()).await {
+            Ok(hops) => {
+                trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
                 trunk.set_status(Status { state: "ready", detail: String::new() });
             }
             // The addresses of before are kept: a name server that is away closes no trunk.
@@ -68,23 +75,21 @@ async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: w
     }
 }
 
-pub(super) async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
+/// The ways to the trunk's server, best first; the seed decides among those of one priority.
+pub(super) async fn resolve(
+    trunk: &config::Trunk,
+    resolver: &Resolver,
+    seed: [u8; 32],
+) -> Result<Vec<Hop>, String> {
     let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
-    let transport = transport(trunk);
-    match hop.address() {
-        Some(ip) => Ok(vec![SocketAddr::new(ip, hop.port.unwrap_or(5060))]),
-        None => resolver
-            .resolve(&hop.host.to_string(), hop.port, transport)
-            .await
-            .map_err(|error| error.to_string()),
-    }
-}
-
-pub(super) fn transport(trunk: &config::Trunk) -> Transport {
-    match trunk.transport {
-        config::Transport::Udp => Transport::Udp,
-        config::Transport::Tcp => Transport::Tcp,
-    }
+    let transport = match trunk.transport {
+        config::Transport::Udp => Some(Transport::Udp),
+        config::Transport::Tcp => Some(Transport::Tcp),
+        config::Transport::Tls => Some(Transport::Tls),
+        config::Transport::Auto => None,
+    };
+    let found = resolver.locate_seeded(&hop.host.to_string(), hop.port, transport, false, seed).await;
+    found.map_err(|error| error.to_string())
 }
 
 /// One trunk's registration: the machine, and what it is told and asked for.
@@ -92,7 +97,7 @@ struct Task {
     line: Arc<Line>,
     machine: Registration,
     /// Where the registrar was last found to be.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Hop>,
     /// Why the last attempt failed, until one succeeds.
     last_failure: Option<String>,
 }
@@ -104,6 +109,8 @@ struct Line {
     signalling: SignallingHandle,
     reachable: Reachable,
     resolver: Arc<Resolver>,
+    /// Keeps the order of servers of one priority, so that each gets its turn.
+    seed: [u8; 32],
     /// The Request-URI.
     uri: Uri,
     /// What `From` and `To` name.
@@ -116,7 +123,7 @@ struct Answered {
     /// The `Contact` that it asked to be bound.
     contact: String,
     /// Where the registrar is.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Hop>,
     response: Result<Response, NoResponse>,
 }
 
@@ -139,7 +146,8 @@ impl Task {
         let address_of_record = format!("sip:{}@{domain}", registrar.user);
         let uri = Uri::parse(registrar_uri.as_bytes())
             .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
-        let line = Line { trunk, registrar, signalling, reachable, resolver, uri, address_of_record };
+        let seed = rand::random();
+        let line = Line { trunk, registrar, signalling, reachable, resolver, seed, uri, address_of_record };
         Self {
             machine: Registration::new(config, rand::random()),
             line: Arc::new(line),
@@ -199,7 +207,7 @@ impl Task {
     fn take(&mut self, answered: Answered) {
         let now = Instant::now();
         self.addresses = answered.addresses;
-        let reliable = transport(&self.line.trunk.config).is_reliable();
+        let reliable = self.addresses.iter().any(|hop| hop.transport.is_reliable());
         self.machine.located(self.addresses.len(), reliable);
         match &answered.response {
             Ok(response) => {
@@ -238,24 +246,29 @@ async fn at(due: Option<Instant>) {
 
 impl Line {
     /// Sends a REGISTER to the registrar's address whose turn it is.
-    async fn register(self: Arc<Self>, request: RegisterRequest, known: Vec<SocketAddr>) -> Answered {
+    async fn register(self: Arc<Self>, request: RegisterRequest, known: Vec<Hop>) -> Answered {
         let (cseq, turn) = (request.cseq, request.turn);
         let addresses = if request.anew || known.is_empty() { self.locate().await } else { known };
         let unsent = Err(NoResponse { sent: false });
         let Some(target) = addresses.get(turn % addresses.len().max(1)).copied() else {
             return Answered { cseq, contact: String::new(), addresses, response: unsent };
         };
-        let limit = registration::patience(addresses.len(), transport(&self.trunk.config).is_reliable());
+        let limit = registration::patience(addresses.len(), target.transport.is_reliable());
         let (request, contact) = self.build(request, target);
         let response = self.signalling.request_within(request, limit).await;
         Answered { cseq, contact, addresses, response }
     }
 
-    async fn locate(&self) -> Vec<SocketAddr> {
-        match resolve(&self.trunk.config, &self.resolver).await {
-            Ok(addresses) => {
-                self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-                addresses
+    async fn locate(&self) -> Vec<Hop> {
+        match resolve(&self.trunk.config, &self.resolver, self.seed).await {
+            Ok(hops) => {
+                self.trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
+                hops.into_iter()
+                    .map(|hop| Hop {
+                        peer: self.reachable.peers.get(&self.trunk.config.name).copied(),
+                        ..hop
+                    })
+                    .collect()
             }
             Err(error) => {
                 tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
@@ -264,11 +277,10 @@ impl Line {
         }
     }
 
-    fn build(&self, request: RegisterRequest, target: SocketAddr) -> (OutsideRequest, String) {
-        let transport = transport(&self.trunk.config);
-        let local = local_towards(self.reachable, target);
+    fn build(&self, request: RegisterRequest, hop: Hop) -> (OutsideRequest, String) {
+        let local = local_towards(&self.reachable, &hop).unwrap_or(hop.address);
         let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
-        let suffix = transport.uri_param().map(|name| format!(";transport={name}")).unwrap_or_default();
+        let suffix = hop.transport.uri_param().map(|name| format!(";transport={name}")).unwrap_or_default();
         let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
         let mut headers = vec![
             (HeaderName::From, Bytes::from(format!("<{}>;tag={}", self.address_of_record, request.from_tag))),
@@ -289,7 +301,7 @@ impl Line {
         let request = OutsideRequest {
             method: Method::Register,
             uri: self.uri.clone(),
-            hops: vec![Hop { transport, address: target }],
+            hops: vec![hop],
             connection: None,
             local,
             headers,
@@ -335,14 +347,22 @@ fn leading_number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
-/// The address that the peer sees us at, when the listener is a wildcard: the one that the route
+/// The port of SIP over TLS, for when we don't listen for it ourselves (RFC 3261 §19.1.2).
+const SIPS_PORT: u16 = 5061;
+
+/// The address that the peer sees us at: when the listener is a wildcard, the one that the route
 /// to it leaves from.
-pub(super) fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
-    if !reachable.listen.ip().is_unspecified() {
-        return reachable.listen;
+pub(super) fn local_towards(reachable: &Reachable, hop: &Hop) -> Option<SocketAddr> {
+    let mut listen = towards(&reachable.listen, hop.address)?;
+    if hop.transport == Transport::Tls {
+        let secure = towards(&reachable.secure, hop.address);
+        listen = secure.unwrap_or(SocketAddr::new(listen.ip(), SIPS_PORT));
     }
-    match crate::net::source_address_toward(peer) {
-        Ok(ip) => SocketAddr::new(ip, reachable.listen.port()),
-        Err(_) => reachable.listen,
+    if !listen.ip().is_unspecified() {
+        return Some(listen);
+    }
+    match crate::net::source_address_toward(hop.address) {
+        Ok(ip) => Some(SocketAddr::new(ip, listen.port())),
+        Err(_) => Some(listen),
     }
 }

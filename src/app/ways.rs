@@ -22,11 +22,12 @@ pub(super) struct LookedUp {
 impl Ways for LookedUp {
     fn to<'a>(&'a self, trunk: &'a Trunk) -> BoxFuture<'a, Result<Way, String>> {
         async move {
-            let addresses = registrar::resolve(&trunk.config, &self.resolver).await?;
-            let transport = registrar::transport(&trunk.config);
-            let hops: Vec<Hop> = addresses.into_iter().map(|address| Hop { transport, address }).collect();
+            let found = registrar::resolve(&trunk.config, &self.resolver, rand::random()).await?;
+            let peer = self.reachable.peers.get(&trunk.config.name).copied();
+            let hops: Vec<Hop> = found.into_iter().map(|hop| Hop { peer, ..hop }).collect();
             let first = hops.first().ok_or_else(|| "it has no address".to_owned())?;
-            let local = registrar::local_towards(self.reachable, first.address);
+            let local = registrar::local_towards(&self.reachable, first)
+                .ok_or_else(|| "nothing is listened on".to_owned())?;
             let advertised = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
             Ok(Way { hops, local, advertised, routes: Vec::new(), policy: PolicyId::default() })
         }

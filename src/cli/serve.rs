@@ -61,6 +61,7 @@ pub(crate) fn check(common: &Common) -> Result<(), String> {
     for warning in &loaded.warnings {
         println!("warning: {warning}");
     }
+    crate::app::tls_carrier(&loaded.config).map_err(|error| error.to_string())?;
     println!("The configuration is sound: {} trunk(s).", loaded.config.trunks.len());
     Ok(())
 }

@@ -13,6 +13,7 @@ mod reader;
 mod secret;
 mod service;
 mod suggest;
+pub mod tls;
 mod trace;
 mod trunk;
 mod trunk_file;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
-pub use service::{LogFormat, Overrides, Service, Workers};
+pub use service::{Connections, LogFormat, Overrides, Service, Workers};
 pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
     Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
@@ -120,7 +121,7 @@ fn read(
     let entries = root.tables("trunk", sink);
     root.finish(sink);
     let trace = trace::read(trace, surroundings, sink);
-    let (service, demo) = service::read(service, overrides, sink);
+    let (service, demo) = service::read(service, overrides, surroundings, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
     for entry in entries {

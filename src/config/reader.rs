@@ -109,6 +109,20 @@ impl<'a> Table<'a> {
         read_list(value, &self.subject(key), sink)
     }
 
+    /// One value, or a list of them without repetition.
+    pub fn one_or_more<T: FromValue + PartialEq>(
+        &mut self,
+        key: &'static str,
+        sink: &mut Sink<'_>,
+    ) -> Option<Located<Vec<T>>> {
+        let value = self.get(key)?;
+        if value.get_ref().as_array().is_some() {
+            return read_list(value, &self.subject(key), sink);
+        }
+        let one = read(value, &self.subject(key), sink)?;
+        Some(Located { value: vec![one.value], span: one.span })
+    }
+
     /// A whole number within bounds, if the key is there and the value is right.
     pub fn whole(
         &mut self,

@@ -98,12 +98,12 @@ fn from_file(
 }
 
 #[cfg(unix)]
-fn others_can_read(file: &std::fs::File) -> bool {
+pub(super) fn others_can_read(file: &std::fs::File) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
 }
 
 #[cfg(not(unix))]
-fn others_can_read(_: &std::fs::File) -> bool {
+pub(super) fn others_can_read(_: &std::fs::File) -> bool {
     false
 }

@@ -150,7 +150,7 @@ fn mistakes_are_told_with_place_and_remedy() {
 fn mistakes_of_trunks_name_the_trunk() {
     for (added, expected) in [
         ("regsitrar = 'x'\n", "trunk \"a\", key `regsitrar`: unknown key; did you mean `registrar`?"),
-        ("transport = 'tls'\n", "f.toml:6:13: trunk \"a\", key `transport`: \"tls\" is not a choice"),
+        ("transport = 'sctp'\n", "f.toml:6:13: trunk \"a\", key `transport`: \"sctp\" is not a choice"),
         ("outbound_proxy = 'sip:proxy'\n", "without `sip:`"),
         ("expires = 10\n", "write a number from 30 to 86400"),
         ("codecs = []\n", "is empty"),
@@ -312,5 +312,69 @@ proptest::proptest! {
     ) {
         let header = if trunk { "[[trunk]]" } else { "[service]" };
         let _ = read(&format!("{header}\n{}\n", lines.join("\n")));
+    }
+}
+
+const TLS: &str = "[service]\ntls_certificate = 'a.crt'\ntls_key = 'a.key'\n";
+
+#[test]
+fn tls_is_served_beside_sip_once_there_is_a_certificate() {
+    assert_eq!(good("").config.service.tls, tls::ServiceTls::default());
+    let served = |text: &str| good(text).config.service.tls;
+    let standard = served(&format!("{TLS}sip = ['192.0.2.1:5080', '[2001:db8::1]:5080']\n"));
+    let listen: Vec<String> = standard.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["192.0.2.1:5061", "[2001:db8::1]:5061"]);
+    assert_eq!((standard.certificates.len(), standard.clients), (1, None));
+    let own = served(&format!("{TLS}sips = '127.0.0.1:0'\ntls_client_ca = 'ca.pem'\n"));
+    assert_eq!(own.listen, ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(own.clients.unwrap().policy, tls::ClientPolicy::Require);
+    let several = "[service]\ntls_certificate = ['a.crt', 'b.crt']\ntls_key = ['a.key', 'b.key']\n";
+    assert_eq!(served(several).certificates[1].key, Path::new("b.key"));
+}
+
+#[test]
+fn sip_is_served_on_one_address_of_each_family() {
+    let both = "[service]\nsip = ['0.0.0.0:5060', '[::]:5060']\nadvertised_address = '192.0.2.1'\n";
+    let service = good(both).config.service;
+    assert_eq!((service.sip.is_ipv4(), service.sip_also.map(|also| also.is_ipv6())), (true, Some(true)));
+    assert_eq!(good("").config.service.sip_also, None);
+    assert_told("[service]\nsip = ['127.0.0.1:5060', '127.0.0.2:5060']\n", "two addresses of one family");
+    let overrides = Overrides { sip: Some("127.0.0.1:6000".parse().unwrap()), ..Overrides::default() };
+    let service = Config::from_toml(both, None, &overrides, &environment).unwrap().config.service;
+    assert_eq!((service.sip.port(), service.sip_also), (6000, None));
+}
+
+#[test]
+fn a_trunk_under_tls_has_its_own_terms() {
+    let text = format!(
+        "{REGISTER}transport = 'tls'\ntls_ca = 'ca.pem'\ntls_server_name = 'sip.carrier.example'\n\
+         tls_client_certificate = 'c.crt'\ntls_client_key = 'c.key'\ntls_wildcards = true\n"
+    );
+    let trunk = &good(&text).config.trunks[0];
+    assert_eq!(trunk.transport, Transport::Tls);
+    assert_eq!(trunk.tls.ca.as_deref(), Some(Path::new("ca.pem")));
+    assert_eq!(trunk.tls.server_name.as_deref(), Some("sip.carrier.example"));
+    assert!(trunk.tls.wildcards && trunk.tls.client.is_some());
+}
+
+#[test]
+fn mistakes_about_tls_are_told() {
+    for (text, expected) in [
+        ("[service]\nsips = '127.0.0.1:5061'\n".to_owned(), "set `tls_certificate` and `tls_key`"),
+        ("[service]\ntls_certificate = 'a'\n".to_owned(), "key `tls_key`: is missing"),
+        ("[service]\ntls_key = 'a'\n".to_owned(), "key `tls_certificate`: is missing"),
+        (
+            "[service]\ntls_certificate = ['a', 'b']\ntls_key = 'a'\n".to_owned(),
+            "as many keys as certificates",
+        ),
+        (format!("{TLS}tls_clients = 'verify'\n"), "set `tls_client_ca`"),
+        (format!("{TLS}sips = '127.0.0.1:5060'\n"), "key `sips`: is the same address as `sip`"),
+        (format!("{REGISTER}tls_ca = 'a'\n"), "it belongs to transport"),
+        (format!("{OPEN}tls_ca = 'a'\n"), "an open trunk sends no requests"),
+        (format!("{REGISTER}transport = 'tls'\ntls_server_name = 'a:5061'\n"), "has no port"),
+        ("[service]\nmax_connections = 0\n".to_owned(), "from 1 to 1000000"),
+        ("[service]\ndns_servers = ['192.0.2.53']\n".to_owned(), "an address with a port"),
+    ] {
+        assert_told(&text, expected);
     }
 }

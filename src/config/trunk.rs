@@ -9,6 +9,7 @@ use sip::ua::digest::Credentials;
 
 use super::address::{Cidr, HostPort};
 use super::choice::choice;
+use super::tls::TrunkTls;
 use crate::ids::TrunkName;
 
 /// The name of the implicit trunk that takes calls from this machine.
@@ -23,6 +24,8 @@ pub struct Trunk {
     pub mode: Mode,
     /// What SIP to it is carried by. Default `udp`.
     pub transport: Transport,
+    /// What its server has to prove, under TLS.
+    pub tls: TrunkTls,
     /// What its challenges are answered with. The user name is `auth_username`, else `username`.
     pub credentials: Option<Credentials>,
     /// Who we are on it.
@@ -121,6 +124,10 @@ choice! {
         Udp = "udp",
         /// TCP.
         Tcp = "tcp",
+        /// TLS.
+        Tls = "tls",
+        /// What the DNS records of the next hop say (RFC 3263 §4.1).
+        Auto = "auto",
     }
 }
 
@@ -321,6 +328,7 @@ impl Trunk {
             name: TrunkName::new(DEMO).ok()?,
             mode: Mode::Open,
             transport: Transport::Udp,
+            tls: TrunkTls::default(),
             credentials: None,
             identity: Identity::default(),
             numbers: Numbers::default(),

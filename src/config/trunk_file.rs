@@ -9,6 +9,7 @@ use super::address::{Cidr, Host, HostPort};
 use super::problem::{ProblemKind, Sink, WarningKind};
 use super::reader::Table;
 use super::secret::{self, Surroundings};
+use super::tls;
 use super::trunk::{
     Admission, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy, Registrar,
     SessionTimer, SourceWord, Sources, Transport, Trunk,
@@ -81,8 +82,10 @@ fn read_keys(
     let user = text(table, "username", sink);
     let mode = mode(table, word, user.as_deref(), sink);
     let credentials = credentials(table, word, user.clone(), around, sink);
+    let transport = table.or("transport", Transport::Udp, sink);
     let trunk = Trunk {
-        transport: table.or("transport", Transport::Udp, sink),
+        transport,
+        tls: tls::trunk(table, mode.as_ref(), transport, around, sink),
         credentials,
         identity: identity(table, user, mode.as_ref(), sink),
         numbers: numbers(table, sink),

@@ -4,9 +4,14 @@
 pub mod batch;
 pub mod dns;
 mod media_ports;
+#[cfg(test)]
+#[path = "../../tests/support/name_server.rs"]
+mod name_server;
 pub mod rtp;
 pub mod signalling;
+pub mod stream;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 use std::io;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -32,8 +32,10 @@ pub struct Baresip {
 pub struct Phone<'a> {
     /// `PCMU` or `PCMA`.
     pub codec: &'a str,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
+    /// The authority whose servers it talks to, under TLS.
+    pub authority: Option<&'a Path>,
     /// The proxy that its requests go through.
     pub proxy: Option<SocketAddr>,
     /// A second account that answers by itself: its user name.
@@ -56,6 +58,7 @@ impl Default for Phone<'_> {
         Self {
             codec: "PCMA",
             transport: "udp",
+            authority: None,
             proxy: None,
             person: None,
             interface: None,
@@ -170,6 +173,9 @@ impl Phone<'_> {
         );
         if let Some(interface) = self.interface {
             writeln!(text, "net_interface {interface}").unwrap();
+        }
+        if let Some(authority) = self.authority {
+            writeln!(text, "sip_cafile {}\nsip_verify_server yes", authority.display()).unwrap();
         }
         for module in ["cons", "g711", "aufile", "aubridge", "sndfile"] {
             writeln!(text, "module {module}.so").unwrap();

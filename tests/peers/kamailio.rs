@@ -18,9 +18,9 @@ pub const NUMBER: &str = "+12025550101";
 pub const PERSON: &str = "+12025550112";
 pub const PASSWORD: &str = "correct horse";
 /// The names that config/trunk-example.toml has.
-const USER: &str = "33123456789";
-const AUTH_USER: &str = "33123456789-auth";
-const REALM: &str = "sip.example.com";
+pub const USER: &str = "33123456789";
+pub const AUTH_USER: &str = "33123456789-auth";
+pub const REALM: &str = "sip.example.com";
 
 /// A registrar and proxy of one account.
 pub struct Kamailio {
@@ -39,11 +39,20 @@ pub struct Terms {
     pub granted: u32,
     /// Where [`PERSON`] is reached.
     pub person: String,
+    /// TLS, on the port after the other one.
+    pub secure: Option<Secure>,
+}
+
+/// What it shows under TLS, and whose certificates it takes; without one nobody is let in.
+pub struct Secure {
+    pub authority: PathBuf,
+    /// Certificate and key.
+    pub issued: (PathBuf, PathBuf),
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { algorithm: "MD5", granted: 4, person: "sip:nobody@127.0.0.1:9".to_owned() }
+        Self { algorithm: "MD5", granted: 4, person: "sip:nobody@127.0.0.1:9".to_owned(), secure: None }
     }
 }
 
@@ -70,10 +79,19 @@ impl Kamailio {
             .replace("@PERSON_AT@", &terms.person)
             .replace("@REALM@", REALM)
             .replace("@PASSWORD@", PASSWORD)
-            .replace("@AUTH_USER@", AUTH_USER);
+            .replace("@AUTH_USER@", AUTH_USER)
+            .replace(
+                "#@TLS@",
+                &terms.secure.as_ref().map_or_else(String::new, |secure| tls(secure, port + 1)),
+            );
         std::fs::write(directory.path().join("kamailio.cfg"), config).unwrap();
         let program = run(directory.path(), namespace.as_deref());
         Self { program, address: SocketAddr::from((address, port)), directory, namespace }
+    }
+
+    /// Where it takes TLS.
+    pub fn secure_port(&self) -> u16 {
+        self.address.port() + 1
     }
 
     /// Starts it again after [`Program::kill`], on the same port, with nothing remembered.
@@ -112,6 +130,20 @@ impl Kamailio {
         std::fs::write(&path, text).unwrap();
         path
     }
+}
+
+fn tls(secure: &Secure, port: u16) -> String {
+    let (certificate, key) = &secure.issued;
+    format!(
+        "enable_tls=yes\nlisten=tls:127.0.0.1:{port}\nloadmodule \"tls.so\"\n\
+         modparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\n\
+         modparam(\"tls\", \"certificate\", \"{}\")\nmodparam(\"tls\", \"private_key\", \"{}\")\n\
+         modparam(\"tls\", \"ca_list\", \"{}\")\nmodparam(\"tls\", \"verify_certificate\", 1)\n\
+         modparam(\"tls\", \"require_certificate\", 1)\n",
+        certificate.display(),
+        key.display(),
+        secure.authority.display(),
+    )
 }
 
 fn run(directory: &Path, namespace: Option<&str>) -> Program {

@@ -18,3 +18,4 @@ mod pacing;
 mod program;
 mod registration;
 mod service;
+mod tls;

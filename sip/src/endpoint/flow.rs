@@ -51,18 +51,42 @@ impl Transport {
     }
 }
 
-/// One way to reach a peer, of those that a lookup gave (RFC 3263 §4).
+/// A stream connection, by the number that the owner of the sockets gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Whom the far end of a TLS connection has to prove to be, by the number that the owner of the
+/// sockets gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u32);
+
+/// One way to reach a server: what a look-up gives (RFC 3263).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hop {
     /// The transport.
     pub transport: Transport,
-    /// The address.
+    /// The address and port.
     pub address: SocketAddr,
+    /// Whom it has to prove to be, under TLS.
+    pub peer: Option<PeerId>,
 }
 
-/// A stream connection, by the number that the owner of the sockets gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u64);
+impl Hop {
+    /// A hop that need not prove anything but its address.
+    #[must_use]
+    pub fn new(transport: Transport, address: SocketAddr) -> Self {
+        Self { transport, address, peer: None }
+    }
+
+    /// What messages that take this hop are addressed to.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self.peer {
+            Some(peer) => Target::Peer { address: self.address, peer },
+            None => Target::Address(self.address),
+        }
+    }
+}
 
 /// The way a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +106,13 @@ pub struct Flow {
 pub enum Target {
     /// An address.
     Address(SocketAddr),
+    /// An address, and whom the server there has to prove to be.
+    Peer {
+        /// The address.
+        address: SocketAddr,
+        /// Whom.
+        peer: PeerId,
+    },
     /// A name that the owner of the sockets looks up (RFC 3263); `port` is that of the URI.
     Name {
         /// The domain name.

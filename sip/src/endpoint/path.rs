@@ -32,14 +32,13 @@ pub(crate) struct RequestPath {
 impl RequestPath {
     /// To this hop.
     pub fn to(hop: Hop, connection: Option<ConnectionId>, local: SocketAddr) -> Self {
-        let target = Target::Address(hop.address);
-        Self { transport: hop.transport, target, connection, local, size: Size::Counts }
+        Self { transport: hop.transport, target: hop.target(), connection, local, size: Size::Counts }
     }
 
     /// The address, unless it is still a name.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.target {
-            Target::Address(address) => Some(address),
+            Target::Address(address) | Target::Peer { address, .. } => Some(address),
             Target::Name { .. } => None,
         }
     }

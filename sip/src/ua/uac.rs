@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_peer_with_many_ports_is_one_address() {
-        let hop = |text: &str| Hop { transport: Transport::Udp, address: text.parse().unwrap() };
+        let hop = |text: &str| Hop::new(Transport::Udp, text.parse().unwrap());
         let hops = [hop("192.0.2.1:5060"), hop("192.0.2.1:5070"), hop("[2001:db8::1]:5060")];
         let expected: [std::net::IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
         assert_eq!(peers_of(&hops).as_slice(), expected);

@@ -12,7 +12,7 @@ use crate::rig::{ANSWER, LOCAL, OFFER, PEER, Rig, Sent, address, response};
 pub const CONTACT: &str = "Contact: <sip:callee@192.0.2.10:5070>\r\n";
 
 pub fn hop(transport: Transport, text: &str) -> Hop {
-    Hop { transport, address: address(text) }
+    Hop::new(transport, address(text))
 }
 
 pub fn outgoing() -> OutgoingCall {

@@ -160,7 +160,7 @@ impl Party {
             to: format!("<sip:{number}@{target}>"),
             headers: vec![(HeaderName::Subject, Bytes::from(number.to_string()))],
             routes: Vec::new(),
-            hops: vec![Hop { transport: Transport::Udp, address: target }],
+            hops: vec![Hop::new(Transport::Udp, target)],
             connection: None,
             local: self.address,
             sdp: Some(Bytes::from_static(b"v=0\r\n")),
@@ -195,8 +195,10 @@ impl Party {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit(transmit) => match transmit.target {
-                    Target::Address(address) if self.takes_update => out.push((address, transmit.bytes)),
-                    Target::Address(address) => {
+                    Target::Address(address) | Target::Peer { address, .. } if self.takes_update => {
+                        out.push((address, transmit.bytes));
+                    }
+                    Target::Address(address) | Target::Peer { address, .. } => {
                         let text = String::from_utf8(transmit.bytes.to_vec()).unwrap();
                         out.push((address, Bytes::from(text.replace(" UPDATE,", ""))));
                     }

@@ -9,18 +9,21 @@ use std::time::Instant;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
 use sip::endpoint::policy::{PolicyId, Standing};
-use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
+use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Transmit};
 use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::delivery::{self, Next, Sending, Way};
 use super::handle::COMMANDS;
 use super::outgoing::Outgoing;
 use super::{Command, NoResponse, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::dns::Resolver;
-use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
-use crate::net::udp::UdpTransport;
+use crate::net::stream::{NetEvent, StreamCounters, StreamLimits};
+use crate::net::tcp::{Plain, TcpTransport};
+use crate::net::tls::{Tls, TlsTransport};
+use crate::net::udp::UdpSockets;
 use crate::trace::Tap;
 
 /// Commands taken in one turn, so that datagrams get theirs.
@@ -32,22 +35,46 @@ const STREAM_EVENTS: usize = 1_024;
 const LISTED: Standing = Standing::Listed(PolicyId(0));
 
 /// Where to listen and how to behave.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignallingConfig {
     /// Address and port for UDP and TCP.
     pub listen: SocketAddr,
+    /// The same in the other family of addresses.
+    pub listen_also: Option<SocketAddr>,
+    /// TLS, when there is any.
+    pub tls: Option<TlsListening>,
     /// The endpoint's settings.
     pub endpoint: Config,
-    /// Bounds of TCP connections.
-    pub tcp: TcpLimits,
+    /// Bounds of the connections, for TCP and for TLS each.
+    pub streams: StreamLimits,
+}
+
+/// Where to listen for TLS, and what it is done with.
+#[derive(Clone)]
+pub struct TlsListening {
+    /// The addresses; none when connections are opened only.
+    pub listen: Vec<SocketAddr>,
+    /// The carrier; whoever holds it too may reload it.
+    pub carrier: Arc<Tls>,
+}
+
+/// An address that can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address}: {error}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the kernel says.
+    pub error: io::Error,
 }
 
 /// The endpoint with its sockets, bound but not yet running.
 pub struct Signalling {
     endpoint: Endpoint,
-    udp: UdpTransport<Option<Ticket>>,
-    tcp: TcpTransport<Option<Ticket>>,
-    stream_events: mpsc::Receiver<NetEvent<Option<Ticket>>>,
+    udp: UdpSockets<Sending>,
+    tcp: TcpTransport<Sending>,
+    tls: Option<TlsTransport<Sending>>,
+    stream_events: mpsc::Receiver<NetEvent<Sending>>,
     commands: mpsc::Receiver<Command>,
     handle: SignallingHandle,
     waiting: HashMap<ClientId, oneshot::Sender<Result<Response, NoResponse>>>,
@@ -62,7 +89,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 impl Signalling {
-    /// Binds both transports. With port 0 the kernel chooses one for UDP and TCP takes the same.
+    /// Binds the transports. With port 0 the kernel chooses one for UDP and TCP takes the same.
     /// Datagrams are waited for on `calls`, the runtime that [`Signalling::run`] runs on;
     /// connections are looked after by the runtime that this is called within.
     ///
@@ -73,18 +100,24 @@ impl Signalling {
         resolver: Arc<Resolver>,
         seed: [u8; 32],
         calls: &tokio::runtime::Handle,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, BindError> {
         let (events, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (sender, commands) = mpsc::channel(COMMANDS);
         let udp = {
             let _entered = calls.enter();
-            UdpTransport::bind(config.listen)?
+            UdpSockets::bind(config.listen, config.listen_also)
+                .map_err(|(address, error)| BindError { address, error })?
         };
-        let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
+        let bound = |(address, error)| BindError { address, error };
+        let limits = config.streams;
+        let tcp = TcpTransport::bind(&udp.local_addresses(), Arc::new(Plain), limits.clone(), events.clone())
+            .map_err(bound)?;
+        let tls = config.tls.map(|tls| TlsTransport::bind(&tls.listen, tls.carrier, limits, events));
         Ok(Self {
             endpoint: Endpoint::new(config.endpoint, seed),
             udp,
             tcp,
+            tls: tls.transpose().map_err(bound)?,
             stream_events,
             commands,
             handle: SignallingHandle::new(sender),
@@ -102,10 +135,16 @@ impl Signalling {
         self
     }
 
-    /// The address that both transports listen on.
+    /// The addresses that UDP and TCP listen on: one, and perhaps another of the other family.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.udp.local_addr()
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.udp.local_addresses()
+    }
+
+    /// The addresses that TLS listens on.
+    #[must_use]
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.local_addresses().to_vec()).unwrap_or_default()
     }
 
     /// For everybody who has something to ask.
@@ -144,7 +183,13 @@ impl Signalling {
             self.work_off(&mut sink);
             self.tap.flush();
         }
-        self.tcp.shutdown(std::time::Duration::from_millis(500)).await;
+        let grace = std::time::Duration::from_millis(500);
+        let tls = async {
+            if let Some(tls) = self.tls {
+                tls.shutdown(grace).await;
+            }
+        };
+        tokio::join!(self.tcp.shutdown(grace), tls);
     }
 
     fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
@@ -165,19 +210,20 @@ impl Signalling {
         let _ = sink;
     }
 
-    fn take_stream_event(&mut self, event: NetEvent<Option<Ticket>>) {
-        let now = Instant::now();
+    fn take_stream_event(&mut self, event: NetEvent<Sending>) {
         match event {
             NetEvent::Message { mut flow, bytes } => {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
-                flow.local.set_port(self.tcp.local_addr().port());
+                if let Some(listening) = self.listening(flow.transport, flow.local) {
+                    flow.local.set_port(listening.port());
+                }
                 self.tap.received(&flow, &bytes);
-                self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, now);
+                self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, Instant::now());
             }
-            NetEvent::Closed { undelivered, .. } => {
-                for ticket in undelivered.into_iter().flatten() {
-                    self.endpoint.handle(Input::Undeliverable(ticket), now);
+            closed @ NetEvent::Closed { .. } => {
+                for sending in delivery::undelivered(closed) {
+                    self.deliver(sending.failed());
                 }
             }
         }
@@ -240,7 +286,13 @@ impl Signalling {
                 self.waiting.insert(client, answer);
             }
             Command::Admit(admission) => endpoint.set_admission(admission),
-            Command::Resolved(transmit, address) => self.send(transmit, address),
+            Command::Resolved(transmit, hops) => {
+                let way = match &transmit.target {
+                    Target::Name { host, .. } => Way::to_domain(host, hops),
+                    _ => return,
+                };
+                self.deliver(way.next(transmit));
+            }
             Command::Unresolved(ticket) => {
                 if let Some(ticket) = ticket {
                     endpoint.handle(Input::Undeliverable(ticket), now);
@@ -256,6 +308,7 @@ impl Signalling {
             endpoint: self.endpoint.counters(),
             udp: self.udp.counters(),
             tcp: self.tcp.counters(),
+            tls: self.tls.as_ref().map_or(StreamCounters::default(), TlsTransport::counters),
             dialogs: self.endpoint.dialog_count(),
             transactions: self.endpoint.transaction_count(),
         }
@@ -271,66 +324,88 @@ impl Signalling {
                 }
             }
             let mut failed = Vec::new();
-            self.udp.flush(|ticket, error| {
+            self.udp.flush(|sending, error| {
                 tracing::debug!(%error, "a datagram could not be sent");
-                failed.extend(ticket);
+                failed.push(sending);
             });
             if failed.is_empty() {
                 return;
             }
-            let now = Instant::now();
-            for ticket in failed {
-                self.endpoint.handle(Input::Undeliverable(ticket), now);
+            for sending in failed {
+                self.deliver(sending.failed());
             }
         }
     }
 
     fn transmit(&mut self, transmit: Transmit) {
-        match &transmit.target {
-            Target::Address(address) => {
-                let address = *address;
-                self.send(transmit, address);
-            }
+        let way = match &transmit.target {
+            Target::Address(address) => Way::direct(&transmit, *address, None),
+            Target::Peer { address, peer } => Way::direct(&transmit, *address, Some(*peer)),
             Target::Name { host, port } => {
                 let (handle, resolver) = (self.handle.clone(), Arc::clone(&self.resolver));
                 let (host, port) = (host.clone(), *port);
                 tokio::spawn(async move {
-                    let command = match resolver.resolve(&host, port, transmit.transport).await {
-                        Ok(addresses) => match addresses.first() {
-                            Some(address) => Command::Resolved(transmit, *address),
-                            None => Command::Unresolved(transmit.ticket),
-                        },
+                    let (transport, sips) = (Some(transmit.transport), delivery::is_secure(&transmit));
+                    let seed = delivery::seed(&transmit);
+                    let found = resolver.locate_seeded(&host, port, transport, sips, seed).await;
+                    handle.send(match found {
+                        Ok(hops) => Command::Resolved(transmit, hops),
                         Err(error) => {
                             tracing::info!(%error, "a name can't be looked up");
                             Command::Unresolved(transmit.ticket)
                         }
-                    };
-                    handle.send(command);
+                    });
                 });
+                return;
             }
-        }
+        };
+        self.deliver(way.next(transmit));
     }
 
-    fn send(&mut self, transmit: Transmit, address: SocketAddr) {
-        // UDP and the streams are listened for on the same address.
-        self.tap.sent(transmit.transport, self.udp.local_addr(), address, &transmit.bytes);
-        match transmit.transport {
-            Transport::Udp => self.udp.send(address, transmit.bytes, transmit.ticket),
-            Transport::Tls => {
-                tracing::info!("a message can't be sent over TLS: there is no such transport here");
-                if let Some(ticket) = transmit.ticket {
-                    self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
-                }
-            }
-            Transport::Tcp => {
-                let sent = self.tcp.send(transmit.connection, address, transmit.bytes, transmit.ticket);
-                if let Err(error) = sent {
-                    tracing::info!(%error, "a message can't be sent over TCP");
-                    let (SendError::QueueFull(ticket) | SendError::TooManyConnections(ticket)) = error;
+    /// Where this transport is listened for, in the family of `address`.
+    fn listening(&self, transport: Transport, address: SocketAddr) -> Option<SocketAddr> {
+        let listening = match transport {
+            Transport::Tls => self.tls.as_ref().map_or(&[][..], TlsTransport::local_addresses),
+            Transport::Tcp | Transport::Udp => self.tcp.local_addresses(),
+        };
+        listening.iter().find(|listening| listening.is_ipv4() == address.is_ipv4()).copied()
+    }
+
+    /// Hands a message to its transport, or to the next one when that doesn't take it.
+    fn deliver(&mut self, mut next: Next) {
+        loop {
+            let (hop, transmit, whom, sending) = match next {
+                Next::Try(hop, transmit, whom, sending) => (hop, transmit, whom, sending),
+                Next::GiveUp(ticket) => {
                     if let Some(ticket) = ticket {
                         self.endpoint.handle(Input::Undeliverable(ticket), Instant::now());
                     }
+                    return;
                 }
+            };
+            let Transmit { connection, bytes, .. } = transmit;
+            if let Some(from) = self.listening(hop.transport, hop.address) {
+                self.tap.sent(hop.transport, from, hop.address, &bytes);
+            }
+            let refused = match (hop.transport, &self.tls) {
+                (Transport::Udp, _) => {
+                    let sending = sending.worth_telling();
+                    self.udp.send(hop.address, bytes, sending).err().flatten()
+                }
+                (Transport::Tcp, _) => {
+                    let sent = self.tcp.send(connection, hop.address, &(), bytes, sending);
+                    sent.err().map(delivery::given_back)
+                }
+                (Transport::Tls, Some(tls)) => {
+                    let sent = tls.send(connection, hop.address, &whom, bytes, sending);
+                    sent.err().map(delivery::given_back)
+                }
+                // No certificate of ours and no trunk under TLS: there is nothing to do it with.
+                (Transport::Tls, None) => Some(sending),
+            };
+            match refused {
+                Some(sending) => next = sending.failed(),
+                None => return,
             }
         }
     }
@@ -381,3 +456,6 @@ impl Signalling {
         sink.signal(dialog, signal);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,22 +3,23 @@
 //! Messages, commands and timers go into [`sip::endpoint::Endpoint`]; what it wants sent goes out
 //! in batches, and what happened goes to a [`crate::call::ports::CallSink`], inline. Nothing here waits for a call.
 
+mod delivery;
 mod driver;
 mod handle;
 mod outgoing;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
+use sip::endpoint::flow::Hop;
 use sip::endpoint::{Admission, Counters, OutsideRequest, Ticket, Transmit};
 use sip::message::{Response, StatusCode};
 use tokio::sync::oneshot;
 
-pub use self::driver::{Signalling, SignallingConfig};
+pub use self::driver::{BindError, Signalling, SignallingConfig, TlsListening};
 pub use self::handle::SignallingHandle;
-use super::tcp::TcpCounters;
+use super::stream::StreamCounters;
 use super::udp::UdpCounters;
 use crate::call::actor::CallHandle;
 use crate::call::ports::OutgoingInvite;
@@ -50,8 +51,8 @@ pub enum Command {
     Request(Box<OutsideRequest>, Option<Duration>, oneshot::Sender<Result<Response, NoResponse>>),
     /// Take new calls, or don't.
     Admit(Admission),
-    /// Send this: its name has been looked up.
-    Resolved(Transmit, SocketAddr),
+    /// Send this: its name has been looked up, and these are the ways to try.
+    Resolved(Transmit, Vec<Hop>),
     /// Its name can't be looked up.
     Unresolved(Option<Ticket>),
     /// Tell what was counted.
@@ -73,7 +74,9 @@ pub struct Snapshot {
     /// On UDP.
     pub udp: UdpCounters,
     /// On TCP.
-    pub tcp: TcpCounters,
+    pub tcp: StreamCounters,
+    /// On TLS.
+    pub tls: StreamCounters,
     /// Dialogs known now.
     pub dialogs: usize,
     /// Transactions known now.

@@ -16,7 +16,7 @@ fn trunk(keys: &str) -> Arc<Trunk> {
 }
 
 fn route_on(trunk: Arc<Trunk>) -> Route {
-    let hop = |text: &str| Hop { transport: Transport::Tcp, address: text.parse().unwrap() };
+    let hop = |text: &str| Hop::new(Transport::Tcp, text.parse().unwrap());
     let way = Way {
         hops: vec![hop("192.0.2.1:5060"), hop("192.0.2.2:5060")],
         local: "198.51.100.7:5060".parse().unwrap(),
@@ -85,7 +85,7 @@ fn an_address_of_the_trunk_is_used() {
     let next = route.follow(&redirection("<sip:+33199000020@192.0.2.9:5080>")).unwrap();
     let invite = route.invite(&next);
     assert_eq!(text(invite.uri.as_bytes()), "sip:+33199000020@192.0.2.9:5080;user=phone");
-    let hop = Hop { transport: Transport::Tcp, address: "192.0.2.9:5080".parse().unwrap() };
+    let hop = Hop::new(Transport::Tcp, "192.0.2.9:5080".parse().unwrap());
     assert_eq!(invite.hops, [hop]);
 }
 

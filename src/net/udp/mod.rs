@@ -23,6 +23,9 @@
 //! dropped by the kernel, which says how many ([`UdpCounters::dropped_by_kernel`]), and each
 //! datagram tells how long it waited there, so that an overloaded endpoint can refuse early.
 
+mod sent;
+mod sockets;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +36,9 @@ use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 
-use super::batch::{self, ReceiveArena};
+use self::sent::RecentlySent;
+pub use self::sockets::UdpSockets;
+use super::batch::{self, ReceiveArena, errors};
 
 /// Datagrams taken by one system call.
 const BATCH: usize = 32;
@@ -46,6 +51,8 @@ const SOCKET_BUFFER: usize = 8 << 20;
 /// Messages held while the socket's send buffer is full; beyond it they are dropped and
 /// counted, as the network would, and SIP's retransmissions repair it.
 const OUTBOX_LIMIT: usize = 4096;
+/// Reports of the network that one flush makes way for, so that a storm of them ends it.
+const REPORTS_PER_FLUSH: usize = 64;
 /// DSCP CS5, telephone signalling (RFC 4594 §4.2), in its place in the TOS byte.
 const SIGNALLING_TOS: u32 = 40 << 2;
 
@@ -75,6 +82,8 @@ pub struct UdpCounters {
     pub dropped_unsent: u64,
     /// Datagrams the kernel refused: no route, too long, and the like.
     pub failed: u64,
+    /// Requests that came back from the network: nobody listens there, no such host.
+    pub unreachable: u64,
 }
 
 /// One bound UDP socket with its receive buffers and its queue of messages to send. `T` is
@@ -85,6 +94,9 @@ pub struct UdpTransport<T> {
     receive_buffer: usize,
     arena: ReceiveArena<BATCH>,
     outbox: VecDeque<Outgoing<T>>,
+    sent: RecentlySent<T>,
+    /// What the network gave back, until it is told.
+    returned: Vec<(T, io::Error)>,
     kernel_drops: u32,
     counters: UdpCounters,
 }
@@ -92,7 +104,7 @@ pub struct UdpTransport<T> {
 struct Outgoing<T> {
     destination: SocketAddr,
     bytes: Bytes,
-    ticket: T,
+    ticket: Option<T>,
 }
 
 impl<T> UdpTransport<T> {
@@ -114,6 +126,7 @@ impl<T> UdpTransport<T> {
         socket.set_send_buffer_size(SOCKET_BUFFER)?;
         batch::enable_timestamps(socket.as_fd())?;
         batch::enable_drop_count(socket.as_fd())?;
+        errors::enable(socket.as_fd(), address.is_ipv6())?;
         if address.ip().is_unspecified() {
             batch::enable_local_address(socket.as_fd(), address.is_ipv6())?;
         }
@@ -125,6 +138,8 @@ impl<T> UdpTransport<T> {
             socket,
             arena: ReceiveArena::new(SLOT_SIZE),
             outbox: VecDeque::new(),
+            sent: RecentlySent::default(),
+            returned: Vec::new(),
             kernel_drops: 0,
             counters: UdpCounters::default(),
         })
@@ -155,8 +170,10 @@ impl<T> UdpTransport<T> {
     /// # Errors
     /// When the runtime is shutting down.
     pub async fn ready(&self) -> io::Result<()> {
-        let interest =
-            if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let mut interest = Interest::READABLE | Interest::ERROR;
+        if !self.outbox.is_empty() {
+            interest |= Interest::WRITABLE;
+        }
         self.socket.ready(interest).await.map(drop)
     }
 
@@ -166,6 +183,9 @@ impl<T> UdpTransport<T> {
     /// # Errors
     /// What the kernel says about the socket; the transport stays usable.
     pub fn receive(&mut self, mut deliver: impl FnMut(Datagram)) -> io::Result<usize> {
+        while let Ok(report) = self.socket.try_io(Interest::ERROR, || errors::receive(self.socket.as_fd())) {
+            self.take_back(report);
+        }
         let mut total = 0;
         for _ in 0..BATCHES_PER_TURN {
             let count = match self.receive_batch() {
@@ -215,8 +235,9 @@ impl<T> UdpTransport<T> {
         if partial > 0 { Ok(partial) } else { result }
     }
 
-    /// Queues a message; [`UdpTransport::flush`] sends it.
-    pub fn send(&mut self, destination: SocketAddr, bytes: Bytes, ticket: T) {
+    /// Queues a message; [`UdpTransport::flush`] sends it. Without a ticket nobody is told
+    /// when it can't be delivered.
+    pub fn send(&mut self, destination: SocketAddr, bytes: Bytes, ticket: Option<T>) {
         if self.outbox.len() >= OUTBOX_LIMIT {
             self.counters.dropped_unsent += 1;
             return;
@@ -225,23 +246,52 @@ impl<T> UdpTransport<T> {
     }
 
     /// Sends what is queued, in order, as far as the socket takes it; the rest goes with the
-    /// next flush, for which [`UdpTransport::ready`] then waits too. What the kernel refuses is
-    /// reported by its ticket: a transport error in RFC 3261's sense (§17.1.4).
+    /// next flush, for which [`UdpTransport::ready`] then waits too. What the kernel refuses and
+    /// what the network gave back is reported by its ticket: a transport error in RFC 3261's
+    /// sense (§17.1.4, §18.4).
     pub fn flush(&mut self, mut failed: impl FnMut(T, io::Error)) {
+        let mut reports = REPORTS_PER_FLUSH;
         while !self.outbox.is_empty() {
             match self.send_batch() {
                 Ok(count) => {
-                    self.outbox.drain(..count.min(self.outbox.len()));
                     self.counters.sent += count as u64;
+                    for message in self.outbox.drain(..count.min(self.outbox.len())) {
+                        if let Some(ticket) = message.ticket {
+                            self.sent.remember(message.destination, message.bytes, ticket);
+                        }
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // A report about an earlier datagram fails whatever is sent next.
+                Err(_) if reports > 0 && self.take_reports() => reports -= 1,
                 Err(error) => {
                     self.counters.failed += 1;
-                    if let Some(refused) = self.outbox.pop_front() {
-                        failed(refused.ticket, error);
+                    if let Some(ticket) = self.outbox.pop_front().and_then(|refused| refused.ticket) {
+                        failed(ticket, error);
                     }
                 }
             }
+        }
+        for (ticket, error) in self.returned.drain(..) {
+            failed(ticket, error);
+        }
+    }
+
+    /// Empties the error queue; says whether anything in it came from the network.
+    fn take_reports(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(report) = errors::receive(self.socket.as_fd()) {
+            any |= report.is_some();
+            self.take_back(report);
+        }
+        any
+    }
+
+    fn take_back(&mut self, report: Option<errors::Undelivered>) {
+        let Some(report) = report else { return };
+        if let Some(ticket) = self.sent.find(&report) {
+            self.counters.unreachable += 1;
+            self.returned.push((ticket, report.error));
         }
     }
 
@@ -286,7 +336,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let (mut a, mut b) = (transport(address), transport(address));
             for n in 0..150_u16 {
-                a.send(b.local_addr(), Bytes::copy_from_slice(&n.to_be_bytes()), 0);
+                a.send(b.local_addr(), Bytes::copy_from_slice(&n.to_be_bytes()), Some(0));
             }
             a.flush(|_, error| panic!("{error}"));
             let got = receive_all(&mut b, 150).await;
@@ -300,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn the_largest_datagram_arrives_whole() {
         let (mut a, mut b) = (transport("127.0.0.1:0"), transport("127.0.0.1:0"));
-        a.send(b.local_addr(), vec![b'x'; 65_507].into(), 0);
+        a.send(b.local_addr(), vec![b'x'; 65_507].into(), Some(0));
         a.flush(|_, error| panic!("{error}"));
         assert_eq!(receive_all(&mut b, 1).await[0].bytes.len(), 65_507);
     }
@@ -308,9 +358,9 @@ mod tests {
     #[tokio::test]
     async fn a_message_the_kernel_refuses_is_reported_and_the_others_go_out() {
         let (mut a, mut b) = (transport("127.0.0.1:0"), transport("127.0.0.1:0"));
-        a.send(b.local_addr(), "one".into(), 1);
-        a.send(b.local_addr(), vec![0; 65_508].into(), 2);
-        a.send(b.local_addr(), "two".into(), 3);
+        a.send(b.local_addr(), "one".into(), Some(1));
+        a.send(b.local_addr(), vec![0; 65_508].into(), Some(2));
+        a.send(b.local_addr(), "two".into(), Some(3));
         let mut refused = Vec::new();
         a.flush(|ticket, _| refused.push(ticket));
         assert_eq!(refused, [2]);
@@ -323,7 +373,7 @@ mod tests {
     async fn readiness_is_not_lost_between_turns() {
         let (mut a, mut b) = (transport("127.0.0.1:0"), transport("127.0.0.1:0"));
         for turn in 0..200_u32 {
-            a.send(b.local_addr(), Bytes::copy_from_slice(&turn.to_be_bytes()), turn);
+            a.send(b.local_addr(), Bytes::copy_from_slice(&turn.to_be_bytes()), Some(turn));
             a.flush(|_, error| panic!("{error}"));
             assert_eq!(receive_all(&mut b, 1).await[0].bytes[..], turn.to_be_bytes());
         }
@@ -333,7 +383,7 @@ mod tests {
     async fn messages_beyond_the_outbox_are_dropped_and_counted() {
         let mut a = transport("127.0.0.1:0");
         for _ in 0..OUTBOX_LIMIT + 3 {
-            a.send("127.0.0.1:9".parse().unwrap(), "x".into(), 0);
+            a.send("127.0.0.1:9".parse().unwrap(), "x".into(), Some(0));
         }
         assert_eq!(a.counters().dropped_unsent, 3);
     }
@@ -343,14 +393,47 @@ mod tests {
         let (mut a, mut b) = (transport("127.0.0.1:0"), transport("127.0.0.1:0"));
         SockRef::from(&b.socket).set_recv_buffer_size(4096).unwrap();
         for _ in 0..200 {
-            a.send(b.local_addr(), vec![0; 500].into(), 0);
+            a.send(b.local_addr(), vec![0; 500].into(), None);
         }
         a.flush(|_, error| panic!("{error}"));
         let before = receive_all(&mut b, 1).await.len();
-        a.send(b.local_addr(), "after".into(), 0);
+        a.send(b.local_addr(), "after".into(), None);
         a.flush(|_, error| panic!("{error}"));
         receive_all(&mut b, 1).await;
         let lost = b.counters().dropped_by_kernel;
         assert!(lost > 0 && lost <= 200 - before as u64, "{lost} lost, {before} read");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_nobody_listens_for_comes_back_and_others_are_not_held_up() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (mut a, mut b) = (transport(address), transport(address));
+            let nobody = std::net::UdpSocket::bind((a.local_addr().ip(), 0)).unwrap();
+            let to = nobody.local_addr().unwrap();
+            drop(nobody);
+            let request = |branch: &str| {
+                Bytes::from(format!(
+                    "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{branch}\r\n",
+                    a.local_addr()
+                ))
+            };
+            let (first, second) = (request("1111111111111111"), request("2222222222222222"));
+            let mut returned = Vec::new();
+            a.send(to, first, Some(1));
+            a.send(b.local_addr(), "there".into(), Some(2));
+            a.flush(|ticket, error| returned.push((ticket, error.kind())));
+            a.send(to, second, None);
+            a.send(b.local_addr(), "too".into(), None);
+            while returned.is_empty() {
+                timeout(SOON, a.ready()).await.unwrap().unwrap();
+                a.receive(|_| ()).unwrap();
+                a.flush(|ticket, error| returned.push((ticket, error.kind())));
+            }
+            a.flush(|ticket, error| panic!("{ticket} {error}"));
+            assert_eq!(returned, [(1, io::ErrorKind::ConnectionRefused)]);
+            assert_eq!((a.counters().unreachable, a.counters().failed), (1, 0));
+            let got = receive_all(&mut b, 2).await;
+            assert_eq!((&got[0].bytes[..], &got[1].bytes[..]), (&b"there"[..], &b"too"[..]));
+        }
     }
 }
