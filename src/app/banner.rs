@@ -27,7 +27,8 @@ async fn text(running: &Running) -> String {
         format!("  HTTP  http://{}/health", running.http_address),
         format!("  data  {}", running.config.service.data.display()),
     ];
-    let registering = running.trunks.iter().filter(|trunk| trunk.config.mode.as_str() == "register").count();
+    let registering =
+        running.trunks.list().iter().filter(|trunk| trunk.config.mode.as_str() == "register").count();
     if registering > 0 {
         lines.push(format!("  {registering} trunk(s) register: see `offhook trunks`"));
     }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::reload;
 use super::stop::stopped;
+use crate::net::signalling::SignallingHandle;
 use crate::routing::Admission;
 use crate::trunk::Trunks;
 
@@ -27,6 +29,8 @@ const MAX_LINE: u64 = 4_096;
 pub(super) struct Shown {
     pub trunks: Arc<Trunks>,
     pub admission: Arc<Admission>,
+    pub signalling: SignallingHandle,
+    pub reload: mpsc::Sender<reload::Request>,
 }
 
 /// Answers until `stop` turns true.
@@ -70,14 +74,34 @@ async fn answer(mut stream: UnixStream, shown: &Shown) -> std::io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    let mut answer = reply(line.trim(), shown).to_string();
+    let mut answer = reply(line.trim(), shown).await.to_string();
     answer.push('\n');
     write.write_all(answer.as_bytes()).await
 }
 
-fn reply(command: &str, shown: &Shown) -> Value {
-    match command {
-        "trunks" => json!({ "trunks": shown.trunks.shown(|name| shown.admission.calls_on_trunk(name)) }),
+async fn reply(command: &str, shown: &Shown) -> Value {
+    match command.split_once(' ').unwrap_or((command, "")) {
+        ("trunks", "") => {
+            json!({ "trunks": shown.trunks.shown(|name| shown.admission.calls_on_trunk(name)) })
+        }
+        ("bans", "") => json!({ "bans": shown.signalling.bans().await }),
+        ("unban", address) => match address.parse() {
+            Ok(address) => json!({ "lifted": shown.signalling.unban(address).await }),
+            Err(_) => json!({ "error": "write an address, such as 192.0.2.7" }),
+        },
+        ("reload", "") => reload(shown).await,
         _ => json!({ "error": "unknown command" }),
+    }
+}
+
+async fn reload(shown: &Shown) -> Value {
+    let (request, outcome) = oneshot::channel();
+    // Another reload may be waiting: it reads the same files.
+    if shown.reload.try_send(request).is_err() {
+        return json!({ "error": "another reload is under way" });
+    }
+    match outcome.await {
+        Ok(outcome) => json!(outcome),
+        Err(_) => json!({ "error": "the service is stopping" }),
     }
 }

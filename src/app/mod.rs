@@ -5,8 +5,11 @@ mod control;
 mod demo;
 mod directory;
 mod metrics;
+mod outward;
+mod peer;
 mod records;
 mod registrar;
+mod reload;
 mod stop;
 
 use std::io;
@@ -17,12 +20,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::directory::StoredDirectory;
+use self::outward::Reachable;
 use self::records::JournalSink;
-use self::registrar::Reachable;
+use self::reload::Keeper;
 use self::stop::Signals;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
 use crate::call::actor::Services;
@@ -33,7 +38,7 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
+use crate::net::signalling::{Defences, Signalling, SignallingConfig, SignallingHandle};
 use crate::net::tcp::TcpLimits;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
@@ -44,6 +49,7 @@ use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::reload::Loader;
 
 /// The database's file in the data directory.
 pub const DATABASE: &str = "offhook.db";
@@ -110,28 +116,30 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop. `load` reads the configuration anew.
 ///
 /// # Errors
 /// When it can't start.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config, load: Loader) -> Result<(), StartError> {
     if let Err(error) = crate::net::batch::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files can't be raised; each call needs two");
     }
     // Before anything that a signal must not cut short.
     let signals = Signals::new().map_err(StartError::Signals)?;
-    let running = start(config).await?;
+    let running = start(config, load).await?;
     banner::print(&running).await;
     running.until_stopped(signals).await;
     Ok(())
 }
 
-async fn start(config: Config) -> Result<Running, StartError> {
+async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(Resolver::from_system());
-    let signalling = bind_sip(&config, Arc::clone(&resolver))?;
+    let trunks = Arc::new(Trunks::new(&config.trunks));
+    let mut signalling = bind_sip(&config, Arc::clone(&trunks), Arc::clone(&resolver))?;
+    let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let local = signalling.local_addr();
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
@@ -150,10 +158,14 @@ async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
 
     let pool = start_media(&config, local)?;
+    let rtp = pool.clone();
+    signalling.watch_audio(Box::new(move || {
+        let counters = rtp.counters();
+        (counters.sent, counters.late)
+    }));
     let handle = signalling.handle();
     let registry = Registry::default();
     let admission = Arc::new(Admission::new(None));
-    let trunks = Arc::new(Trunks::new(&config.trunks));
     let services = Arc::new(Services {
         signalling: Arc::new(handle.clone()),
         media: Arc::new(pool.clone()),
@@ -172,18 +184,37 @@ async fn start(config: Config) -> Result<Running, StartError> {
         advertised: service.advertised_address,
         refused: Refused::default(),
     });
-    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    let sources = metrics::Sources {
+        signalling: handle.clone(),
+        registry: registry.clone(),
+        inbound: Arc::clone(&inbound),
+        pool: pool.clone(),
+        carrier: Arc::clone(&carrier),
+    };
+    let http = http_state(sources, &journal, &carrier);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
     tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
     let reachable = Reachable { listen: local, advertised: service.advertised_address };
-    for trunk in trunks.iter() {
-        let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
-        trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
-    }
-    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
+    let keeper = Keeper {
+        config: config.clone(),
+        load,
+        trunks: Arc::clone(&trunks),
+        signalling: handle.clone(),
+        reachable,
+        resolver,
+        tasks: std::collections::HashMap::new(),
+    };
+    let (reload, reloads) = mpsc::channel(1);
+    trunk_tasks.spawn(keeper.run(hang_up, reloads, trunks_stopping));
+    let shown = control::Shown {
+        trunks: Arc::clone(&trunks),
+        admission: Arc::clone(&admission),
+        signalling: handle.clone(),
+        reload,
+    };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
     // Calls that an earlier process left open are closed before new ones are taken, unless the
     // database doesn't let us: what happens meanwhile waits in the journal.
@@ -227,14 +258,16 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
+fn bind_sip(config: &Config, trunks: Arc<Trunks>, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
     let service = &config.service;
     let advertised = service.advertised_address.map(|ip| match ip {
         std::net::IpAddr::V4(ip) => (ip.to_string(), None),
         std::net::IpAddr::V6(ip) => (format!("[{ip}]"), None),
     });
-    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
-    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
+    let retry_after = config.overload.retry_after;
+    let endpoint = sip::endpoint::Config { advertised, retry_after, ..sip::endpoint::Config::default() };
+    let defences = Defences { defence: Arc::new(config.defence.clone()), overload: config.overload, trunks };
+    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default(), defences };
     Signalling::bind(listening, resolver, rand::random())
         .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
@@ -268,21 +301,7 @@ fn start_media(config: &Config, local: SocketAddr) -> Result<RtpPool, StartError
     RtpPool::start(&rtp, Instant::now()).map_err(StartError::Media)
 }
 
-fn http_state(
-    handle: &SignallingHandle,
-    registry: &Registry,
-    inbound: &Arc<Inbound>,
-    pool: &RtpPool,
-    journal: &Journal,
-    carrier: &Arc<Carrier>,
-) -> Arc<http::State> {
-    let sources = metrics::Sources {
-        signalling: handle.clone(),
-        registry: registry.clone(),
-        inbound: Arc::clone(inbound),
-        pool: pool.clone(),
-        carrier: Arc::clone(carrier),
-    };
+fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrier>) -> Arc<http::State> {
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }

@@ -7,7 +7,9 @@
 //! mistake and gives a missing key no place.
 
 mod address;
+mod auth_inbound;
 mod choice;
+mod defence;
 mod problem;
 mod reader;
 mod secret;
@@ -20,11 +22,13 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
+pub use defence::{Defence, Overload};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{LogFormat, Overrides, Service, Workers};
 pub use trunk::{
-    Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
-    Mode, Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
+    Admission, Authentication, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, HealthCheck,
+    Identity, MediaPolicy, MediaSource, Mode, Numbers, ReferPolicy, Registrar, SessionTimer,
+    SessionTimerPolicy, ShownIdentity, Sources, Transport, Trunk,
 };
 
 use problem::Sink;
@@ -35,6 +39,10 @@ use reader::Table;
 pub struct Config {
     /// What concerns the process.
     pub service: Service,
+    /// Limits of each source.
+    pub defence: Defence,
+    /// When new calls are turned away.
+    pub overload: Overload,
     /// The trunks, in the file's order; the implicit demo trunk last.
     pub trunks: Vec<Trunk>,
 }
@@ -112,9 +120,13 @@ fn read(
     }
     let mut root = Table::root(&document);
     let service = root.table("service", sink);
+    let defence = root.table("defence", sink);
+    let overload = root.table("overload", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
     let (service, demo) = service::read(service, overrides, sink);
+    let defence = defence::read(defence, sink);
+    let overload = defence::read_overload(overload, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
     for entry in entries {
@@ -123,7 +135,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trunks })
+    Some(Config { service, defence, overload, trunks })
 }
 
 #[cfg(test)]

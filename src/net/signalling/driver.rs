@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
-use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
+use sip::endpoint::{Admission, ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
 use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::COMMANDS;
+use super::intake::{Arrival, AudioGauge, Defences, Intake};
 use super::{Command, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
@@ -20,8 +21,14 @@ use crate::net::dns::Resolver;
 use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
 use crate::net::udp::UdpTransport;
 
-/// Commands taken in one turn, so that datagrams get theirs.
-const COMMANDS_PER_TURN: usize = 128;
+/// Commands taken in one turn: answers to calls that were let in go before new calls.
+const COMMANDS_PER_TURN: usize = 1_024;
+/// Messages from streams taken in one turn.
+const STREAM_EVENTS_PER_TURN: usize = 256;
+/// How often the UDP socket is read in one turn, 64 datagrams each time at most.
+const READS_PER_TURN: usize = 8;
+/// Messages that begin something, taken in one turn.
+const NEW_PER_TURN: usize = 32;
 /// Messages from streams that wait for the task.
 const STREAM_EVENTS: usize = 1_024;
 
@@ -34,11 +41,16 @@ pub struct SignallingConfig {
     pub endpoint: Config,
     /// Bounds of TCP connections.
     pub tcp: TcpLimits,
+    /// Who is listened to and how much.
+    pub defences: Defences,
 }
 
 /// The endpoint with its sockets, bound but not yet running.
 pub struct Signalling {
     endpoint: Endpoint,
+    intake: Intake,
+    /// Whether the service takes calls at all.
+    door: Admission,
     udp: UdpTransport<Option<Ticket>>,
     tcp: TcpTransport<Option<Ticket>>,
     stream_events: mpsc::Receiver<NetEvent<Option<Ticket>>>,
@@ -46,6 +58,19 @@ pub struct Signalling {
     handle: SignallingHandle,
     waiting: HashMap<ClientId, oneshot::Sender<Option<Response>>>,
     resolver: Arc<Resolver>,
+}
+
+/// Gives a message to the endpoint, which turns away a call that is to be shed as it turns away
+/// all of them while the door is closed.
+fn feed(endpoint: &mut Endpoint, door: Admission, arrival: Arrival, now: Instant) {
+    let Arrival { flow, bytes, shed, .. } = arrival;
+    if shed {
+        endpoint.set_admission(Admission::Closed);
+    }
+    endpoint.handle(Input::Received { flow, bytes }, now);
+    if shed {
+        endpoint.set_admission(door);
+    }
 }
 
 /// Resolves once the flag is up, or whoever could raise it is gone.
@@ -65,6 +90,8 @@ impl Signalling {
         let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
         Ok(Self {
             endpoint: Endpoint::new(config.endpoint, seed),
+            intake: Intake::new(config.defences, Instant::now()),
+            door: Admission::Open,
             udp,
             tcp,
             stream_events,
@@ -87,9 +114,14 @@ impl Signalling {
         self.handle.clone()
     }
 
+    /// Takes this into account when it decides whether the machine has room for new calls.
+    pub fn watch_audio(&mut self, gauge: AudioGauge) {
+        self.intake.watch_audio(gauge);
+    }
+
     /// Runs until `stop` turns true.
     pub async fn run(mut self, mut sink: impl CallSink, mut stop: watch::Receiver<bool>) {
-        let sleep = tokio::time::sleep(std::time::Duration::ZERO);
+        let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         loop {
             let due = self.endpoint.poll_timeout();
@@ -105,35 +137,61 @@ impl Signalling {
                     tracing::error!(%error, "the UDP socket is gone");
                     break;
                 },
-                Some(command) = self.commands.recv() => self.take_commands(command, &mut sink),
+                Some(command) = self.commands.recv() => self.take_command(command, Instant::now(), &mut sink),
                 Some(event) = self.stream_events.recv() => self.take_stream_event(event),
                 () = &mut sleep, if due.is_some() => {}
+                () = std::future::ready(()), if !self.intake.is_empty() => {}
             }
+            // Whichever woke us, each has its turn: a flood on one doesn't hold up the others.
+            self.take_commands(&mut sink);
+            self.take_stream_events();
             let now = Instant::now();
-            self.receive(now, &mut sink);
+            self.receive(now);
             if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
                 self.endpoint.handle(Input::Timeout, now);
             }
             self.work_off(&mut sink);
         }
-        self.tcp.shutdown(std::time::Duration::from_millis(500)).await;
+        self.tcp.shutdown(Duration::from_millis(500)).await;
     }
 
-    fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
-        let Self { udp, endpoint, .. } = self;
-        let received = udp.receive(|datagram| {
-            let flow = Flow {
-                transport: Transport::Udp,
-                peer: datagram.source,
-                local: datagram.local,
-                connection: None,
-            };
-            endpoint.handle(Input::Received { flow, bytes: datagram.bytes }, now);
-        });
-        if let Err(error) = received {
-            tracing::debug!(%error, "a datagram could not be received");
+    /// Empties the socket as far as a turn allows: what belongs to a call is handled at once,
+    /// what begins one after that.
+    fn receive(&mut self, now: Instant) {
+        let Self { udp, endpoint, intake, door, .. } = self;
+        for _ in 0..READS_PER_TURN {
+            let received = udp.receive(|datagram| {
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    peer: datagram.source,
+                    local: datagram.local,
+                    connection: None,
+                };
+                if let Some(arrival) = intake.sort(flow, datagram.bytes, datagram.queued_for, now) {
+                    feed(endpoint, *door, arrival, now);
+                }
+            });
+            match received {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a datagram could not be received");
+                    break;
+                }
+            }
         }
-        let _ = sink;
+        for _ in 0..NEW_PER_TURN {
+            let now = Instant::now();
+            let Some(arrival) = intake.next(now) else { break };
+            feed(endpoint, *door, arrival, now);
+        }
+    }
+
+    fn take_stream_events(&mut self) {
+        for _ in 0..STREAM_EVENTS_PER_TURN {
+            let Ok(event) = self.stream_events.try_recv() else { return };
+            self.take_stream_event(event);
+        }
     }
 
     fn take_stream_event(&mut self, event: NetEvent<Option<Ticket>>) {
@@ -143,7 +201,9 @@ impl Signalling {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
                 flow.local.set_port(self.tcp.local_addr().port());
-                self.endpoint.handle(Input::Received { flow, bytes }, now);
+                if let Some(arrival) = self.intake.sort(flow, bytes, Duration::ZERO, now) {
+                    feed(&mut self.endpoint, self.door, arrival, now);
+                }
             }
             NetEvent::Closed { undelivered, .. } => {
                 for ticket in undelivered.into_iter().flatten() {
@@ -153,16 +213,27 @@ impl Signalling {
         }
     }
 
-    fn take_commands(&mut self, first: Command, sink: &mut impl CallSink) {
+    fn take_commands(&mut self, sink: &mut impl CallSink) {
         let now = Instant::now();
-        self.take_command(first, now, sink);
-        for _ in 1..COMMANDS_PER_TURN {
+        for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return };
             self.take_command(command, now, sink);
         }
     }
 
+    /// Tells the overload control how calls come along.
+    fn observe(&mut self, command: &Command, now: Instant) {
+        match command {
+            Command::Ring(dialog) => self.intake.begun(*dialog, now),
+            Command::Accept(dialog, _) | Command::Reject(dialog, ..) | Command::Forget(dialog) => {
+                self.intake.settled(*dialog, now);
+            }
+            _ => {}
+        }
+    }
+
     fn take_command(&mut self, command: Command, now: Instant, sink: &mut impl CallSink) {
+        self.observe(&command, now);
         let endpoint = &mut self.endpoint;
         match command {
             // Too late for each of these means that the INVITE was cancelled meanwhile, which
@@ -204,7 +275,14 @@ impl Signalling {
                 let client = endpoint.request(*request, now);
                 self.waiting.insert(client, answer);
             }
-            Command::Admit(admission) => endpoint.set_admission(admission),
+            Command::Admit(admission) => {
+                self.door = admission;
+                endpoint.set_admission(admission);
+            }
+            Command::Defend(defence, overload) => self.intake.set(defence, overload),
+            // The askers may have gone.
+            Command::Bans(answer) => drop(answer.send(self.intake.bans(now))),
+            Command::Unban(address, answer) => drop(answer.send(self.intake.unban(address, now))),
             Command::Resolved(transmit, address) => self.send(transmit, address),
             Command::Unresolved(ticket) => {
                 if let Some(ticket) = ticket {
@@ -219,6 +297,7 @@ impl Signalling {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             endpoint: self.endpoint.counters(),
+            intake: self.intake.counters(Instant::now()),
             udp: self.udp.counters(),
             tcp: self.tcp.counters(),
             dialogs: self.endpoint.dialog_count(),
@@ -295,6 +374,7 @@ impl Signalling {
     fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
         let (dialog, signal): (DialogId, Signal) = match event {
             Event::Invite { dialog, request, offer, flow } => {
+                self.intake.handed_over(dialog, Instant::now());
                 sink.invite(IncomingInvite { dialog, request, offer, flow });
                 return;
             }

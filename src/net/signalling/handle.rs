@@ -1,5 +1,7 @@
 //! Reaching the endpoint's task.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, Snapshot};
 use crate::call::ports::Signalling;
+use crate::config;
+use crate::net::defence::BanShown;
 
 /// How many commands wait at most. A call has a handful under way, so that this is more than
 /// every call that fits on the machine can ask for at once.
@@ -37,6 +41,25 @@ impl SignallingHandle {
     /// Opens or closes the door for new calls.
     pub fn admit(&self, admission: Admission) {
         self.send(Command::Admit(admission));
+    }
+
+    /// Takes other limits from now on.
+    pub fn defend(&self, defence: Arc<config::Defence>, overload: config::Overload) {
+        self.send(Command::Defend(defence, overload));
+    }
+
+    /// Who is banned.
+    pub async fn bans(&self) -> Vec<BanShown> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Bans(answer));
+        answered.await.unwrap_or_default()
+    }
+
+    /// Lifts the ban of an address; whether there was one.
+    pub async fn unban(&self, address: IpAddr) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Unban(address, answer));
+        answered.await.unwrap_or_default()
     }
 
     /// What was counted; `None` once the task has ended.

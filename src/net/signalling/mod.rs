@@ -5,8 +5,10 @@
 
 mod driver;
 mod handle;
+mod intake;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +19,11 @@ use tokio::sync::oneshot;
 
 pub use self::driver::{Signalling, SignallingConfig};
 pub use self::handle::SignallingHandle;
+pub use self::intake::{AudioGauge, Defences, IntakeCounters};
+use super::defence::BanShown;
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
+use crate::config;
 
 /// What others ask of the endpoint.
 #[derive(Debug)]
@@ -45,6 +50,12 @@ pub enum Command {
     Resolved(Transmit, SocketAddr),
     /// Its name can't be looked up.
     Unresolved(Option<Ticket>),
+    /// Take other limits.
+    Defend(Arc<config::Defence>, config::Overload),
+    /// Tell who is banned.
+    Bans(oneshot::Sender<Vec<BanShown>>),
+    /// Lift the ban of an address; tells whether there was one.
+    Unban(IpAddr, oneshot::Sender<bool>),
     /// Tell what was counted.
     Count(oneshot::Sender<Snapshot>),
 }
@@ -54,6 +65,8 @@ pub enum Command {
 pub struct Snapshot {
     /// By the endpoint.
     pub endpoint: Counters,
+    /// On the way in, before the endpoint.
+    pub intake: IntakeCounters,
     /// On UDP.
     pub udp: UdpCounters,
     /// On TCP.
