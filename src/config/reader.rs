@@ -59,7 +59,7 @@ impl<'a> Table<'a> {
             let found = value.get_ref().type_str();
             let kind = ProblemKind::WrongType {
                 found,
-                wanted: "two brackets around its name, such as [[trunk]], for each entry",
+                wanted: "[[trunk]] with two brackets, or what its name is, for each entry",
             };
             sink.problem(Some(value.span()), self.subject(key), kind);
             return Vec::new();

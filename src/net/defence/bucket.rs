@@ -54,11 +54,9 @@ impl Bucket {
         let elapsed = u64::from(now.wrapping_sub(self.at));
         let gained = elapsed.saturating_mul(u64::from(limit.full())) / u64::from(limit.over);
         let level = u64::from(self.level).saturating_add(gained).min(u64::from(limit.full()));
-        // What is gained within a millisecond would be lost to rounding: the clock of the bucket
-        // stands still until there is something to gain.
-        if gained > 0 {
-            self.at = now;
-        }
+        // The clock of the bucket goes on by what was gained, so that nothing is lost to rounding.
+        let counted = (gained * u64::from(limit.over)).div_ceil(u64::from(limit.full().max(1))).min(elapsed);
+        self.at = self.at.wrapping_add(u32::try_from(counted).unwrap_or(u32::MAX));
         let level = u32::try_from(level).unwrap_or(u32::MAX);
         let taken = level >= TOKEN;
         self.level = if taken { level - TOKEN } else { level };
