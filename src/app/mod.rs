@@ -1,6 +1,7 @@
 //! The service: everything made, wired, run and stopped in order.
 
 mod banner;
+mod calls;
 mod control;
 mod demo;
 mod directory;
@@ -92,6 +93,9 @@ pub enum StartError {
     /// A thread can't be started.
     #[error("the media workers can't be started: {0}")]
     Media(io::Error),
+    /// Its thread can't be started.
+    #[error("the thread of signalling and calls can't be started: {0}")]
+    Calls(io::Error),
 }
 
 /// Everything that runs.
@@ -138,7 +142,8 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(Resolver::from_system());
     let trunks = Arc::new(Trunks::new(&config.trunks));
-    let mut signalling = bind_sip(&config, Arc::clone(&trunks), Arc::clone(&resolver))?;
+    let calls = calls::CallThread::new().map_err(StartError::Calls)?;
+    let mut signalling = bind_sip(&config, Arc::clone(&trunks), Arc::clone(&resolver), calls.handle())?;
     let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let local = signalling.local_addr();
     let listener = bind_http(service.http).await?;
@@ -194,7 +199,8 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let http = http_state(sources, &journal, &carrier);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
-    tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
+    let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
+    tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
     let reachable = Reachable { listen: local, advertised: service.advertised_address };
@@ -258,7 +264,12 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn bind_sip(config: &Config, trunks: Arc<Trunks>, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
+fn bind_sip(
+    config: &Config,
+    trunks: Arc<Trunks>,
+    resolver: Arc<Resolver>,
+    calls: &tokio::runtime::Handle,
+) -> Result<Signalling, StartError> {
     let service = &config.service;
     let advertised = service.advertised_address.map(|ip| match ip {
         std::net::IpAddr::V4(ip) => (ip.to_string(), None),
@@ -268,7 +279,7 @@ fn bind_sip(config: &Config, trunks: Arc<Trunks>, resolver: Arc<Resolver>) -> Re
     let endpoint = sip::endpoint::Config { advertised, retry_after, ..sip::endpoint::Config::default() };
     let defences = Defences { defence: Arc::new(config.defence.clone()), overload: config.overload, trunks };
     let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default(), defences };
-    Signalling::bind(listening, resolver, rand::random())
+    Signalling::bind(listening, resolver, rand::random(), calls)
         .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
 

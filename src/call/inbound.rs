@@ -79,7 +79,7 @@ impl Inbound {
         let numbers = dialed_numbers(&invite.request, &trunk.config);
         let offered = Offered { invite, trunk };
         match self.directory.resolve_first(numbers.iter().cloned()).await {
-            Resolution::Found(snapshot) => self.take(offered, &snapshot, handle, mailbox).await,
+            Resolution::Found(snapshot) => self.take(offered, &snapshot, handle, mailbox).run().await,
             Resolution::UnknownNumber => {
                 let dialed = numbers.first().map(ToString::to_string).unwrap_or_default();
                 tracing::info!(call = %handle.call, dialed, "nobody's number");
@@ -128,16 +128,16 @@ impl Inbound {
             Input::Refused { status: 480, retry_after: None, reason: EndReason::RejectedTenantDisabled };
         let locale = tenant.locale.clone().unwrap_or_else(|| tenant.voice.language().to_owned());
         let spec = spec(record, tenant, locale, ReferPolicy::TrunkForbids, false);
-        self.run(&offered, spec, Media::none(), refusal, Box::new(()), handle, mailbox).await;
+        self.actor(&offered, spec, Media::none(), refusal, Box::new(()), handle, mailbox).run().await;
     }
 
-    async fn take(
+    fn take(
         &self,
         offered: Offered,
         snapshot: &TenantSnapshot,
         handle: CallHandle,
         mailbox: mpsc::Receiver<Mail>,
-    ) {
+    ) -> Box<Actor> {
         let tenant = Arc::clone(&snapshot.tenant);
         let mut record = self.record(&offered, &tenant.tenant_id, &handle);
         record.to.number = Some(snapshot.mapping.phone_number.clone());
@@ -154,11 +154,11 @@ impl Inbound {
         let refer = refer_policy(&offered.invite.request, &offered.trunk.config);
         let delayed = offered.invite.offer.is_none();
         let spec = spec(record, tenant, snapshot.locale().to_owned(), refer, delayed);
-        self.run(&offered, spec, media, first, permit, handle, mailbox).await;
+        self.actor(&offered, spec, media, first, permit, handle, mailbox)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a call begins with; two callers, both above")]
-    async fn run(
+    fn actor(
         &self,
         offered: &Offered,
         spec: CallSpec,
@@ -167,7 +167,7 @@ impl Inbound {
         permit: Box<dyn Send>,
         handle: CallHandle,
         mailbox: mpsc::Receiver<Mail>,
-    ) {
+    ) -> Box<Actor> {
         let start = Start {
             dialog: offered.invite.dialog,
             provider: Arc::clone(self.provider(spec.tenant.voice.provider)),
@@ -179,7 +179,7 @@ impl Inbound {
             mailbox,
             handle,
         };
-        Actor::new(Arc::clone(&self.services), start).run().await;
+        Box::new(Actor::new(Arc::clone(&self.services), start))
     }
 
     /// The provider for a tenant's choice. Those that are reached over a network come with a

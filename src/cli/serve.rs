@@ -31,7 +31,7 @@ pub(crate) struct Flags {
     /// The UDP ports for RTP [default: 16384-32767].
     #[arg(long, env = "OFFHOOK_RTP_PORTS", value_name = "FIRST-LAST")]
     rtp_ports: Option<PortRange>,
-    /// Threads for signalling, calls, HTTP and storage [default: one per core].
+    /// Threads for connections, HTTP and storage [default: one per core].
     #[arg(long, env = "OFFHOOK_SERVICE_WORKERS", value_name = "N")]
     service_workers: Option<NonZeroU16>,
     /// Threads for RTP.

@@ -38,7 +38,7 @@ pub struct Service {
 /// How many threads do what. `None` stands for one per core.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Workers {
-    /// Threads for signalling, calls, HTTP and storage.
+    /// Threads for connections, HTTP and storage; signalling and calls have one of their own.
     pub service: Option<NonZeroU16>,
     /// Threads for RTP.
     pub media: Option<NonZeroU16>,

@@ -10,9 +10,12 @@
 mod bad_input;
 mod calls;
 mod crash;
+mod defence;
 mod drain;
 mod keypad;
 mod message;
+mod overload;
+mod reload;
 mod rig;
 mod scenarios;
 mod startup;

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,7 +23,8 @@ const PRESSES: usize = 20;
 /// A running softphone.
 pub struct Baresip {
     pub program: Program,
-    console: TcpStream,
+    /// Not to be reached in another namespace.
+    console: Option<TcpStream>,
     directory: TempDir,
 }
 
@@ -45,6 +45,10 @@ pub struct Phone<'a> {
     pub interface: Option<&'a str>,
     /// The first of its ports, to be known before it starts. It takes SIP there.
     pub port: u16,
+    /// The network namespace that it runs in, and its address there.
+    pub at: Option<(&'a str, Ipv4Addr)>,
+    /// Whom it calls as soon as it is ready.
+    pub dials: Option<&'a str>,
 }
 
 impl Default for Phone<'_> {
@@ -57,6 +61,8 @@ impl Default for Phone<'_> {
             interface: None,
             says: Duration::from_secs(60),
             port: ports(),
+            at: None,
+            dials: None,
         }
     }
 }
@@ -69,25 +75,32 @@ impl Baresip {
         write_silence(&path.join("silence.wav"), phone.says);
         std::fs::write(path.join("accounts"), phone.accounts()).unwrap();
         std::fs::write(path.join("config"), phone.config(&path.display().to_string(), console)).unwrap();
-        let mut command = Command::new("baresip");
+        let mut command = crate::program::command("baresip", phone.at.map(|(namespace, _)| namespace));
         command.arg("-v").arg("-f").arg(path);
+        if let Some(uri) = phone.dials {
+            command.arg("-e").arg(format!("/dial {uri}"));
+        }
         let program = Program::start("baresip", "baresip-core", &mut command);
         program.line(&["baresip is ready"], SOON);
-        let console = TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap();
+        let console = phone.at.is_none().then(|| TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap());
         Self { program, console, directory }
     }
 
     /// Calls, and waits for the answer.
     pub fn call(&mut self, uri: &str) {
-        writeln!(self.console, "/dial {uri}").unwrap();
+        writeln!(self.console(), "/dial {uri}").unwrap();
         self.program.line(&["Call established"], SOON);
+    }
+
+    fn console(&mut self) -> &mut TcpStream {
+        self.console.as_mut().expect("a phone in another namespace has no console")
     }
 
     /// Presses a key and lets go of it, as often as it takes until the program that is watched
     /// prints a line with this text, as a caller does who isn't heard at once.
     pub fn press_until(&mut self, key: u8, watched: Option<&Program>, after: Mark, text: &str) {
         for _ in 0..PRESSES {
-            self.console.write_all(&[key, RELEASE]).unwrap();
+            self.console().write_all(&[key, RELEASE]).unwrap();
             let watched = watched.unwrap_or(&self.program);
             if watched.line_within(after, &[text], Duration::from_secs(1)).is_some() {
                 return;
@@ -99,7 +112,7 @@ impl Baresip {
 
     /// Hangs up.
     pub fn hang_up(&mut self) {
-        self.console.write_all(b"b").unwrap();
+        self.console().write_all(b"b").unwrap();
     }
 
     /// Waits for the end of its call.
@@ -124,27 +137,33 @@ impl Baresip {
 }
 
 impl Phone<'_> {
+    fn address(&self) -> Ipv4Addr {
+        self.at.map_or(Ipv4Addr::LOCALHOST, |(_, address)| address)
+    }
+
     fn accounts(&self) -> String {
         let Self { codec, transport, port, .. } = self;
+        let address = self.address();
         let mut text = format!(
-            "<sip:caller@127.0.0.1:{port};transport={transport}>;regint=0;audio_codecs={codec}/8000/1"
+            "<sip:caller@{address}:{port};transport={transport}>;regint=0;audio_codecs={codec}/8000/1"
         );
         if let Some(proxy) = self.proxy {
             write!(text, ";outbound=\"sip:{proxy};transport={transport}\"").unwrap();
         }
         text.push('\n');
         if let Some(person) = self.person {
-            writeln!(text, "<sip:{person}@127.0.0.1:{port}>;regint=0;answermode=auto").unwrap();
+            writeln!(text, "<sip:{person}@{address}:{port}>;regint=0;answermode=auto").unwrap();
         }
         text
     }
 
     fn config(&self, directory: &str, console: u16) -> String {
         let mut text = format!(
-            "sip_listen 127.0.0.1:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
+            "sip_listen {}:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
              audio_source aufile,{directory}/silence.wav\naudio_player aubridge,nowhere\n\
              audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\nstatmode_default off\n\
              module_path /usr/lib/baresip/modules\n",
+            self.address(),
             self.port,
             self.port + MEDIA,
             self.port + PORTS - 1,

@@ -1,5 +1,6 @@
 //! Kamailio, as the carrier that a trunk registers with.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,8 +25,10 @@ const REALM: &str = "sip.example.com";
 /// A registrar and proxy of one account.
 pub struct Kamailio {
     pub program: Program,
-    pub port: u16,
+    /// Where it takes requests.
+    pub address: SocketAddr,
     directory: TempDir,
+    namespace: Option<String>,
 }
 
 /// How it behaves.
@@ -46,9 +49,17 @@ impl Default for Terms {
 
 impl Kamailio {
     pub fn start(terms: &Terms) -> Self {
+        Self::start_at(terms, None)
+    }
+
+    /// Starts it in a network namespace, at its address there.
+    pub fn start_at(terms: &Terms, at: Option<(&str, Ipv4Addr)>) -> Self {
+        let address = at.map_or(Ipv4Addr::LOCALHOST, |(_, address)| address);
+        let namespace = at.map(|(namespace, _)| namespace.to_owned());
         let directory = TempDir::new().unwrap();
         let port = ports();
         let config = CONFIG
+            .replace("@ADDRESS@", &address.to_string())
             .replace("@PORT@", &port.to_string())
             .replace("@CONTROL@", directory.path().join("control").to_str().unwrap())
             .replace("@GRANTED@", &terms.granted.to_string())
@@ -61,13 +72,13 @@ impl Kamailio {
             .replace("@PASSWORD@", PASSWORD)
             .replace("@AUTH_USER@", AUTH_USER);
         std::fs::write(directory.path().join("kamailio.cfg"), config).unwrap();
-        let program = run(directory.path());
-        Self { program, port, directory }
+        let program = run(directory.path(), namespace.as_deref());
+        Self { program, address: SocketAddr::from((address, port)), directory, namespace }
     }
 
     /// Starts it again after [`Program::kill`], on the same port, with nothing remembered.
     pub fn start_again(&mut self) {
-        self.program = run(self.directory.path());
+        self.program = run(self.directory.path(), self.namespace.as_deref());
     }
 
     /// The addresses that are bound to the account.
@@ -86,7 +97,7 @@ impl Kamailio {
         let (_, first) = EXAMPLE.split_once("[[trunk]]").unwrap();
         let (first, _) = first.split_once("[[trunk]]").unwrap();
         let mut text = format!("[[trunk]]{first}");
-        let address = format!("127.0.0.1:{}", self.port);
+        let address = self.address;
         for (example, ours) in [
             ("registrar = \"sip.example.com\"", format!("registrar = \"{address}\"")),
             ("outbound_proxy = \"proxy.example.com:5060\"", String::new()),
@@ -103,8 +114,8 @@ impl Kamailio {
     }
 }
 
-fn run(directory: &Path) -> Program {
-    let mut command = Command::new("kamailio");
+fn run(directory: &Path, namespace: Option<&str>) -> Program {
+    let mut command = crate::program::command("kamailio", namespace);
     // In the foreground, to stderr, with little memory.
     command.args(["-DD", "-E", "-m", "32", "-M", "4"]);
     command.arg("-f").arg(directory.join("kamailio.cfg")).arg("-Y").arg(directory);

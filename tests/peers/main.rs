@@ -11,6 +11,8 @@ mod carrier;
 mod greeting;
 mod kamailio;
 mod keypad;
+mod namespaces;
+mod nat;
 mod pacing;
 mod program;
 mod registration;

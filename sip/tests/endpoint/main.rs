@@ -9,6 +9,7 @@ mod cancelling;
 mod dialogs;
 mod hanging_up;
 mod hostile;
+mod injection;
 mod offers;
 mod refer;
 mod refusals;

@@ -162,8 +162,9 @@ impl Actor {
         }
     }
 
-    /// Runs the call to its end.
-    pub async fn run(mut self) {
+    /// Runs the call to its end. Boxed, because a task is as large as everything that it holds
+    /// across a wait, twice where it was handed in by value.
+    pub async fn run(mut self: Box<Self>) {
         loop {
             self.work_off().await;
             if self.machine.is_ended() {

@@ -28,7 +28,7 @@ const STREAM_EVENTS_PER_TURN: usize = 256;
 /// How often the UDP socket is read in one turn, 64 datagrams each time at most.
 const READS_PER_TURN: usize = 8;
 /// Messages that begin something, taken in one turn.
-const NEW_PER_TURN: usize = 32;
+const NEW_PER_TURN: usize = 16;
 /// Messages from streams that wait for the task.
 const STREAM_EVENTS: usize = 1_024;
 
@@ -80,13 +80,23 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 impl Signalling {
     /// Binds both transports. With port 0 the kernel chooses one for UDP and TCP takes the same.
+    /// Datagrams are waited for on `calls`, the runtime that [`Signalling::run`] runs on;
+    /// connections are looked after by the runtime that this is called within.
     ///
     /// # Errors
     /// What the kernel says, `AddrInUse` above all.
-    pub fn bind(config: SignallingConfig, resolver: Arc<Resolver>, seed: [u8; 32]) -> io::Result<Self> {
+    pub fn bind(
+        config: SignallingConfig,
+        resolver: Arc<Resolver>,
+        seed: [u8; 32],
+        calls: &tokio::runtime::Handle,
+    ) -> io::Result<Self> {
         let (events, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let udp = UdpTransport::bind(config.listen)?;
+        let udp = {
+            let _entered = calls.enter();
+            UdpTransport::bind(config.listen)?
+        };
         let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
         Ok(Self {
             endpoint: Endpoint::new(config.endpoint, seed),
@@ -123,7 +133,13 @@ impl Signalling {
     pub async fn run(mut self, mut sink: impl CallSink, mut stop: watch::Receiver<bool>) {
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
+        let mut busy = false;
         loop {
+            if busy {
+                // The calls that were let in get their turn before more are: they are tasks of
+                // this thread too.
+                tokio::task::yield_now().await;
+            }
             let due = self.endpoint.poll_timeout();
             if let Some(due) = due
                 && sleep.deadline() != due.into()
@@ -140,13 +156,13 @@ impl Signalling {
                 Some(command) = self.commands.recv() => self.take_command(command, Instant::now(), &mut sink),
                 Some(event) = self.stream_events.recv() => self.take_stream_event(event),
                 () = &mut sleep, if due.is_some() => {}
-                () = std::future::ready(()), if !self.intake.is_empty() => {}
+                () = std::future::ready(()), if busy => {}
             }
             // Whichever woke us, each has its turn: a flood on one doesn't hold up the others.
             self.take_commands(&mut sink);
             self.take_stream_events();
             let now = Instant::now();
-            self.receive(now);
+            busy = self.receive(now) || !self.intake.is_empty();
             if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
                 self.endpoint.handle(Input::Timeout, now);
             }
@@ -156,9 +172,10 @@ impl Signalling {
     }
 
     /// Empties the socket as far as a turn allows: what belongs to a call is handled at once,
-    /// what begins one after that.
-    fn receive(&mut self, now: Instant) {
+    /// what begins one after that. Whether there may be more.
+    fn receive(&mut self, now: Instant) -> bool {
         let Self { udp, endpoint, intake, door, .. } = self;
+        let mut more = true;
         for _ in 0..READS_PER_TURN {
             let received = udp.receive(|datagram| {
                 let flow = Flow {
@@ -172,12 +189,15 @@ impl Signalling {
                 }
             });
             match received {
-                Ok(0) => break,
+                Ok(0) => more = false,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(%error, "a datagram could not be received");
-                    break;
+                    more = false;
                 }
+            }
+            if !more {
+                break;
             }
         }
         for _ in 0..NEW_PER_TURN {
@@ -185,6 +205,7 @@ impl Signalling {
             let Some(arrival) = intake.next(now) else { break };
             feed(endpoint, *door, arrival, now);
         }
+        more
     }
 
     fn take_stream_events(&mut self) {
