@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn an_address_that_is_down_comes_last_and_its_trunk_is_up_while_another_answers() {
         let mut health = health(&[1, 2, 3]);
-        (0..3).for_each(|_| drop(health.failed(address(1))));
+        (0..3).for_each(|_| _ = health.failed(address(1)));
         assert_eq!(health.in_order(), [address(2), address(3), address(1)]);
         assert!(health.is_up());
         for n in [2, 3] {
-            (0..3).for_each(|_| drop(health.failed(address(n))));
+            (0..3).for_each(|_| _ = health.failed(address(n)));
         }
         assert!(!health.is_up());
         assert_eq!(health.in_order(), [address(1), address(2), address(3)]);
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_look_up_keeps_what_is_known_and_forgets_what_is_gone() {
         let mut health = health(&[1, 2]);
-        (0..3).for_each(|_| drop(health.failed(address(2))));
+        (0..3).for_each(|_| _ = health.failed(address(2)));
         health.set_addresses(&[address(2), address(4)]);
         assert_eq!(health.in_order(), [address(4), address(2)]);
         assert_eq!(health.failed(address(1)), None, "nobody's answer");

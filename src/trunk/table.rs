@@ -254,7 +254,7 @@ mod tests {
         assert!(trunks.generation() > before);
         assert!(matches!(trunks.origin(v4(1), CARD), Origin::Peer(_)));
         assert_eq!(trunks.list()[0].hops(), [hop(1), hop(2)]);
-        (0..3).for_each(|_| drop(trunks.list()[0].health(|health| health.failed(hop(1).address))));
+        (0..3).for_each(|_| _ = trunks.list()[0].health(|health| health.failed(hop(1).address)));
         assert_eq!(trunks.list()[0].hops(), [hop(2), hop(1)]);
         trunks.list()[0].set_hops(&[hop(3)]);
         assert_eq!(trunks.origin(v4(1), CARD), Origin::Unlisted);

@@ -3,8 +3,8 @@
 //! Two queues can build up: messages that wait for the endpoint's task, and calls that wait for
 //! their own tasks to get a processor. Of each the *least* wait within an interval is looked at:
 //! a burst has somebody who waited little, a standing queue hasn't (as in RFC 8289, CoDel). While
-//! messages stand in a queue, those that waited too long are turned away, oldest first, which costs
-//! a tenth of a call. While calls or audio wait, the number of calls that may wait shrinks by a
+//! messages stand in a queue, a few calls are let in each turn, and those that waited too long are
+//! turned away, oldest first, which costs a tenth of a call. While calls or audio wait, the number of calls that may wait shrinks by a
 //! third an interval, and grows again by a quarter once they don't, so that what is let in settles
 //! at what the machine does.
 
@@ -16,9 +16,11 @@ use crate::config;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Calls that may always wait: the next one of a quiet line is never turned away.
 const FLOOR: usize = 16;
-/// A wait after which a message is turned away without further ado, while there is a queue: the
-/// sender repeats an INVITE after 500 ms (RFC 3261 §17.1.1.2, T1).
+/// What share of the delay has to have passed for a call to be turned away, while there is a
+/// queue: the sender repeats an INVITE after 500 ms (RFC 3261 §17.1.1.2, T1).
 const LATE_SHARE: u32 = 2;
+/// A call that waited longer isn't let in any more: its refusal is due.
+const LATEST: Duration = Duration::from_millis(400);
 /// Packets that come late, in a hundred, that show that audio suffers.
 const LATE_AUDIO: u64 = 10;
 /// Fewer packets than these in an interval tell nothing.
@@ -129,18 +131,20 @@ impl Overload {
         self.queued = false;
     }
 
-    /// A new call is there, `waited` after its INVITE arrived. Whether it may go on.
+    /// A new call is there, `waited` after its INVITE arrived. Whether it may go on. The first few
+    /// of a turn are `favoured`: however many are to be turned away, these are let in, so that a
+    /// flood can't use up all the time for refusals.
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&mut self, waited: Duration, now: Instant) -> Result<(), Shed> {
+    pub fn admit(&mut self, waited: Duration, favoured: bool, now: Instant) -> Result<(), Shed> {
         self.interval.least_message = least(self.interval.least_message, waited);
         self.roll(now);
         let shed = if self.setting_up >= self.most() {
             Some(Shed::Full)
         } else if self.settings.delay.is_zero() {
             None
-        } else if self.queued && waited >= self.settings.delay / LATE_SHARE {
+        } else if self.queued && waited >= if favoured { LATEST } else { self.settings.delay / LATE_SHARE } {
             Some(Shed::Late)
         } else if self.waiting >= self.window {
             Some(Shed::Busy)
@@ -270,12 +274,13 @@ mod tests {
                 queue.push_back(now);
             }
             // A call costs 500 µs, a refusal 50.
-            let mut budget = 1_000_i32;
+            let (mut budget, mut turn) = (1_000_i32, 0);
             while budget > 0
                 && let Some(arrived) = queue.pop_front()
             {
                 let waited = now.duration_since(arrived);
-                if overload.admit(waited, now).is_ok() {
+                turn += 1;
+                if overload.admit(waited, turn == 1, now).is_ok() {
                     overload.handed_over();
                     overload.begun(ms(0), now);
                     overload.settled();
@@ -317,10 +322,17 @@ mod tests {
         assert!(longest < ms(400), "{longest:?}");
         assert!(overload.is_overloaded());
         let after = now + ms(300);
-        assert_eq!(overload.admit(ms(0), after), Ok(()), "the first call after it");
+        assert_eq!(overload.admit(ms(0), false, after), Ok(()), "the first call after it");
         let (_, shed, _, _) = flood(&mut overload, after, 1.0, 1_000);
         assert_eq!(shed, 0);
         assert!(!overload.is_overloaded());
+    }
+
+    #[test]
+    fn a_flood_of_which_not_even_all_can_be_refused_leaves_half_of_the_time_for_calls() {
+        let (mut overload, now) = overload();
+        let (accepted, _, _, _) = flood(&mut overload, now, 20.0, 400);
+        assert!(accepted > 400, "{accepted} accepted");
     }
 
     #[test]
@@ -330,7 +342,7 @@ mod tests {
         // Everything stood still for a second; fifty calls waited.
         let now = now + ms(1_500);
         for n in 0..50 {
-            assert_eq!(overload.admit(ms(1_000 - n * 20), now), Ok(()));
+            assert_eq!(overload.admit(ms(1_000 - n * 20), false, now), Ok(()));
         }
     }
 
@@ -338,7 +350,7 @@ mod tests {
     fn calls_that_get_no_processor_shrink_what_is_let_in_and_it_grows_again() {
         let (mut overload, mut now) = overload();
         let let_in = |overload: &mut Overload, now, tries: usize| {
-            let admitted = (0..tries).filter(|_| overload.admit(ms(0), now).is_ok()).count();
+            let admitted = (0..tries).filter(|_| overload.admit(ms(0), false, now).is_ok()).count();
             (0..admitted).for_each(|_| overload.handed_over());
             admitted
         };
@@ -357,7 +369,7 @@ mod tests {
         }
         for _ in 0..30 {
             now += ms(100);
-            overload.admit(ms(0), now).unwrap();
+            overload.admit(ms(0), false, now).unwrap();
             overload.handed_over();
             overload.begun(ms(1), now);
         }
@@ -370,7 +382,7 @@ mod tests {
         // A tenth of the calls wait for a database that doesn't answer.
         for n in 0..3_000_u32 {
             now += ms(1);
-            assert_eq!(overload.admit(ms(0), now), Ok(()), "call {n}");
+            assert_eq!(overload.admit(ms(0), false, now), Ok(()), "call {n}");
             overload.handed_over();
             if n % 10 > 0 {
                 overload.begun(ms(2), now);
@@ -389,7 +401,7 @@ mod tests {
             overload.begun(ms(1), now);
         }
         assert!(overload.is_overloaded());
-        assert_eq!(overload.admit(ms(0), now), Err(Shed::Busy));
+        assert_eq!(overload.admit(ms(0), false, now), Err(Shed::Busy));
     }
 
     #[test]
@@ -398,13 +410,13 @@ mod tests {
         let mut overload =
             Overload::new(config::Overload { calls_setting_up: 20, ..config::Overload::default() }, now);
         for _ in 0..20 {
-            overload.admit(ms(0), now).unwrap();
+            overload.admit(ms(0), false, now).unwrap();
             overload.handed_over();
             overload.begun(ms(0), now);
         }
-        assert_eq!(overload.admit(ms(0), now), Err(Shed::Full));
+        assert_eq!(overload.admit(ms(0), false, now), Err(Shed::Full));
         overload.settled();
-        assert_eq!(overload.admit(ms(0), now), Ok(()));
+        assert_eq!(overload.admit(ms(0), false, now), Ok(()));
         assert_eq!(overload.counters().shed, [0, 0, 1]);
     }
 

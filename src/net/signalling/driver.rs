@@ -27,8 +27,16 @@ const COMMANDS_PER_TURN: usize = 1_024;
 const STREAM_EVENTS_PER_TURN: usize = 256;
 /// How often the UDP socket is read in one turn, 64 datagrams each time at most.
 const READS_PER_TURN: usize = 8;
-/// Messages that begin something, taken in one turn.
+/// Messages that begin something and are let in, in one turn. Those that are turned away cost
+/// little and don't count.
 const NEW_PER_TURN: usize = 16;
+/// How many of them are let in although there is a queue, and how long a turn may take for all:
+/// whatever comes meanwhile waits in the socket's buffer.
+const FAVOURED: (usize, Duration) = (8, Duration::from_millis(3));
+/// The same when refusals are about to come too late to spare us repeated INVITEs.
+const FAVOURED_LATE: (usize, Duration) = (2, Duration::from_millis(12));
+/// The wait from which on they are.
+const LATE: Duration = Duration::from_millis(200);
 /// Messages from streams that wait for the task.
 const STREAM_EVENTS: usize = 1_024;
 
@@ -200,10 +208,16 @@ impl Signalling {
                 break;
             }
         }
-        for _ in 0..NEW_PER_TURN {
-            let now = Instant::now();
-            let Some(arrival) = intake.next(now) else { break };
-            feed(endpoint, *door, arrival, now);
+        let (favoured, time) = if intake.longest_wait(now) > LATE { FAVOURED_LATE } else { FAVOURED };
+        let mut let_in = 0;
+        while let_in < NEW_PER_TURN {
+            let at = Instant::now();
+            let Some(arrival) = intake.next(let_in < favoured, at) else { break };
+            let_in += usize::from(!arrival.shed);
+            feed(endpoint, *door, arrival, at);
+            if at.saturating_duration_since(now) > time {
+                break;
+            }
         }
         more
     }

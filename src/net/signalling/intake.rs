@@ -17,7 +17,7 @@ use crate::trunk::{Origin, Trunks};
 
 /// Messages that wait at most, and their bytes; beyond, the newest is dropped, as the network
 /// would have done.
-const WAITING: usize = 4_096;
+const WAITING: usize = 2_048;
 const WAITING_BYTES: usize = 16 << 20;
 /// How often the audio's state is asked for.
 const AUDIO: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ pub struct IntakeCounters {
     pub guard: GuardCounters,
     /// By the overload control.
     pub overload: OverloadCounters,
-    /// Messages dropped because 4,096 of them were waiting.
+    /// Messages dropped because 2,048 of them were waiting.
     pub dropped: u64,
 }
 
@@ -122,15 +122,15 @@ impl Intake {
         None
     }
 
-    /// The next message that has waited.
-    pub fn next(&mut self, now: Instant) -> Option<Arrival> {
+    /// The next message that has waited; whether a call among the first few of a turn.
+    pub fn next(&mut self, favoured: bool, now: Instant) -> Option<Arrival> {
         let Waiting { flow, bytes, taken, arrived } = self.waiting.pop_front()?;
         self.waiting_bytes -= bytes.len();
-        let shed = taken.kind == Kind::Invite && (taken.too_many || self.sheds(arrived, now));
+        let shed = taken.kind == Kind::Invite && (taken.too_many || self.sheds(arrived, favoured, now));
         Some(Arrival { flow, bytes, origin: taken.origin, shed })
     }
 
-    fn sheds(&mut self, arrived: Instant, now: Instant) -> bool {
+    fn sheds(&mut self, arrived: Instant, favoured: bool, now: Instant) -> bool {
         if let Some(audio) = &self.audio
             && now.saturating_duration_since(self.audio_asked) >= AUDIO
         {
@@ -139,7 +139,8 @@ impl Intake {
             self.overload.audio(sent, late);
         }
         let before = self.overload.is_overloaded();
-        let shed = self.overload.admit(now.saturating_duration_since(arrived), now).is_err();
+        let waited = now.saturating_duration_since(arrived);
+        let shed = self.overload.admit(waited, favoured, now).is_err();
         if before != self.overload.is_overloaded() {
             let counters = self.overload.counters();
             tracing::info!(
@@ -151,6 +152,11 @@ impl Intake {
             );
         }
         shed
+    }
+
+    /// How long the message has waited that waits longest.
+    pub fn longest_wait(&self, now: Instant) -> Duration {
+        self.waiting.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.arrived))
     }
 
     pub fn is_empty(&self) -> bool {
