@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sip::endpoint::Traffic;
+
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::defence::overload::Shed;
@@ -60,6 +62,21 @@ pub(super) async fn render(sources: Sources) -> String {
         "Requests refused for their method, extension or body, or as loops.",
         sip.refused,
     );
+    page.counter("offhook_sip_unlisted_total", "Messages of strangers that belong to nothing.", sip.unlisted);
+    page.counter("offhook_sip_wrong_source_total", "Messages for a call of somebody else.", sip.wrong_source);
+    page.counter("offhook_sip_challenged_total", "Requests answered with a challenge.", sip.challenged);
+    page.counter(
+        "offhook_sip_braked_total",
+        "Credentials not looked at after too many wrong ones.",
+        sip.braked,
+    );
+    page.counter(
+        "offhook_sip_sessions_expired_total",
+        "Calls ended because their session ran out.",
+        sip.sessions_expired,
+    );
+    traffic(&mut page, "received", &sip.traffic_in);
+    traffic(&mut page, "sent", &sip.traffic_out);
     page.counter(
         "offhook_sip_udp_lost_total",
         "Datagrams the kernel dropped for lack of room.",
@@ -101,6 +118,20 @@ pub(super) async fn render(sources: Sources) -> String {
         records.interrupted,
     );
     page.0
+}
+
+/// Requests by method and responses by class. What never came is left out.
+fn traffic(page: &mut Page, direction: &str, traffic: &Traffic) {
+    let name = format!("offhook_sip_requests_{direction}_total");
+    page.head(&name, "SIP requests by method.", "counter");
+    for (method, count) in traffic.requests().filter(|(_, count)| *count > 0) {
+        page.sample(&format!("{name}{{method=\"{method}\"}}"), count);
+    }
+    let name = format!("offhook_sip_responses_{direction}_total");
+    page.head(&name, "SIP responses by method and class of status.", "counter");
+    for (method, class, count) in traffic.responses().filter(|(.., count)| *count > 0) {
+        page.sample(&format!("{name}{{method=\"{method}\",class=\"{class}\"}}"), count);
+    }
 }
 
 fn defence(page: &mut Page, intake: &IntakeCounters) {

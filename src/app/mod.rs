@@ -39,7 +39,7 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::{Defences, Signalling, SignallingConfig, SignallingHandle};
+use crate::net::signalling::{AudioGauge, Defences, Signalling, SignallingConfig, SignallingHandle};
 use crate::net::tcp::TcpLimits;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
@@ -163,11 +163,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
 
     let pool = start_media(&config, local)?;
-    let rtp = pool.clone();
-    signalling.watch_audio(Box::new(move || {
-        let counters = rtp.counters();
-        (counters.sent, counters.late)
-    }));
+    signalling.watch_audio(audio_gauge(&pool));
     let handle = signalling.handle();
     let registry = Registry::default();
     let admission = Arc::new(Admission::new(None));
@@ -204,15 +200,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
     let mut trunk_tasks = JoinSet::new();
     let reachable = Reachable { listen: local, advertised: service.advertised_address };
-    let keeper = Keeper {
-        config: config.clone(),
-        load,
-        trunks: Arc::clone(&trunks),
-        signalling: handle.clone(),
-        reachable,
-        resolver,
-        tasks: std::collections::HashMap::new(),
-    };
+    let keeper = Keeper::new(config.clone(), load, Arc::clone(&trunks), handle.clone(), reachable, resolver);
     let (reload, reloads) = mpsc::channel(1);
     trunk_tasks.spawn(keeper.run(hang_up, reloads, trunks_stopping));
     let shown = control::Shown {
@@ -310,6 +298,14 @@ fn start_media(config: &Config, local: SocketAddr) -> Result<RtpPool, StartError
         ..RtpConfig::default()
     };
     RtpPool::start(&rtp, Instant::now()).map_err(StartError::Media)
+}
+
+fn audio_gauge(pool: &RtpPool) -> AudioGauge {
+    let pool = pool.clone();
+    Box::new(move || {
+        let counters = pool.counters();
+        (counters.sent, counters.late)
+    })
 }
 
 fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrier>) -> Arc<http::State> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use sip::endpoint::policy::PolicyId;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -12,11 +13,11 @@ use tokio::task::JoinHandle;
 use super::outward::{Outward, Reachable};
 use super::stop::stopped;
 use super::{peer, registrar};
-use crate::config::{Config, ConfigError, Loaded, Mode, Service};
+use crate::config::{self, Config, ConfigError, Loaded, Mode, Service};
 use crate::ids::TrunkName;
 use crate::net::dns::Resolver;
 use crate::net::signalling::SignallingHandle;
-use crate::trunk::{Changes, Trunk, Trunks};
+use crate::trunk::{Changes, Trunk, Trunks, peer_policy};
 
 /// Reads the configuration again, as it was read at start.
 pub type Loader = Arc<dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync>;
@@ -39,23 +40,34 @@ pub(super) type Request = oneshot::Sender<Outcome>;
 
 /// Owns the trunks' tasks.
 pub(super) struct Keeper {
-    pub config: Config,
-    pub load: Loader,
-    pub trunks: Arc<Trunks>,
-    pub signalling: SignallingHandle,
-    pub reachable: Reachable,
-    pub resolver: Arc<Resolver>,
-    /// One for each trunk that has something to do.
-    pub tasks: HashMap<TrunkName, Kept>,
+    config: Config,
+    load: Loader,
+    trunks: Arc<Trunks>,
+    signalling: SignallingHandle,
+    reachable: Reachable,
+    resolver: Arc<Resolver>,
+    tasks: HashMap<TrunkName, Kept>,
 }
 
 /// A trunk's task.
-pub(super) struct Kept {
+struct Kept {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Keeper {
+    /// A keeper whose trunks don't run yet. `load` reads the configuration anew.
+    pub fn new(
+        config: Config,
+        load: Loader,
+        trunks: Arc<Trunks>,
+        signalling: SignallingHandle,
+        reachable: Reachable,
+        resolver: Arc<Resolver>,
+    ) -> Self {
+        Self { config, load, trunks, signalling, reachable, resolver, tasks: HashMap::new() }
+    }
+
     /// Runs the trunks until `stop` turns true, and gives them time to un-register then.
     pub async fn run(
         mut self,
@@ -90,7 +102,7 @@ impl Keeper {
         let load = Arc::clone(&self.load);
         // Files may lie on a disk that is slow.
         let outcome = match tokio::task::spawn_blocking(move || load()).await {
-            Ok(Ok(loaded)) => self.apply(loaded),
+            Ok(Ok(loaded)) => self.apply(loaded).await,
             Ok(Err(error)) => Outcome { error: Some(error.to_string()), ..Outcome::default() },
             Err(error) => Outcome { error: Some(error.to_string()), ..Outcome::default() },
         };
@@ -98,7 +110,7 @@ impl Keeper {
         outcome
     }
 
-    fn apply(&mut self, loaded: Loaded) -> Outcome {
+    async fn apply(&mut self, loaded: Loaded) -> Outcome {
         let Loaded { config, warnings } = loaded;
         let mut outcome = Outcome {
             warnings: warnings.iter().map(ToString::to_string).collect(),
@@ -112,6 +124,10 @@ impl Keeper {
             outcome.applied.push("[overload]".to_owned());
         }
         self.signalling.defend(Arc::new(config.defence.clone()), config.overload);
+        // First what is agreed, then who it is agreed with: nobody is listened to in between
+        // without the password that the trunk asks for.
+        let agreed = |trunk: &config::Trunk| (PolicyId(self.trunks.id_of(&trunk.name).0), peer_policy(trunk));
+        self.signalling.agree(config.trunks.iter().map(agreed).collect()).await;
         let changes = self.trunks.replace(&config.trunks);
         outcome.applied.extend(told(&changes));
         self.follow(&changes);

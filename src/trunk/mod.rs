@@ -3,6 +3,7 @@
 
 mod health;
 mod identity;
+mod policy;
 mod table;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,7 @@ use sip::endpoint::flow::Transport;
 
 pub use self::health::{Change, Health, is_alive};
 pub use self::identity::{Caller, IdentityHeaders, identity_headers};
+pub use self::policy::peer_policy;
 pub use self::table::{Changes, Origin, Trunks};
 use crate::config;
 

@@ -153,7 +153,9 @@ impl Trunks {
         Trunk { id, config: config.clone(), state: Arc::new(state) }
     }
 
-    fn id_of(&self, name: &TrunkName) -> TrunkId {
+    /// What the endpoint calls the trunk of this name, be it there or not.
+    #[must_use]
+    pub fn id_of(&self, name: &TrunkName) -> TrunkId {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let next = TrunkId(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         *ids.entry(name.clone()).or_insert(next)

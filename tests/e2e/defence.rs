@@ -4,6 +4,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use sip::ua::digest::{Challenger, Client, Credentials, Password};
+
 use crate::rig::service::write;
 use crate::rig::{Home, Phone, SOON, Service, eventually, root};
 
@@ -41,11 +43,18 @@ fn an_unlisted_source_hears_nothing_and_leaves_no_record() {
     let sdp = stranger.offer();
     let invite = stranger.first_invite(HARBOR, &sdp, "");
     stranger.send(&invite);
-    for method in ["OPTIONS", "REGISTER", "CANCEL", "SUBSCRIBE"] {
+    for method in ["OPTIONS", "REGISTER", "SUBSCRIBE"] {
         stranger.send(&without_body(&invite, method));
     }
     stranger.send("no SIP at all");
-    service.wait_for_metric("offhook_defence_dropped_total{reason=\"unlisted\"}", 5);
+    for method in ["CANCEL", "ACK"] {
+        stranger.send(&without_body(&invite, method));
+    }
+    // In a dialog that there isn't.
+    let to = invite.lines().find(|line| line.starts_with("To: ")).unwrap();
+    stranger.send(&without_body(&invite.replace(to, &format!("{to};tag=x")), "BYE"));
+    service.wait_for_metric("offhook_sip_unlisted_total", 3);
+    service.wait_for_metric("offhook_defence_dropped_total{reason=\"unlisted\"}", 4);
     service.wait_for_metric("offhook_defence_dropped_total{reason=\"no_sip\"}", 1);
     assert_eq!(service.metric("offhook_calls_refused_total{reason=\"unlisted_source\"}"), 1);
 
@@ -149,4 +158,64 @@ fn a_peer_that_says_503_is_down_and_up_at_its_first_answer() {
         assert_eq!(code, 200, "a trunk that is down doesn't take the service down");
     }
     service.stop();
+}
+
+/// Dials, answers the challenge with this password, and gives the final answer.
+fn dial_as(phone: &mut Phone, user: &str, password: &str) -> Option<u16> {
+    let sdp = phone.offer();
+    let invite = phone.first_invite(HARBOR, &sdp, "");
+    phone.send(&invite);
+    let challenge = phone.answer();
+    phone.ack(&challenge);
+    if challenge.status() != Some(401) {
+        return challenge.status();
+    }
+    let offers: Vec<&str> = challenge.all("WWW-Authenticate").collect();
+    assert!(offers[0].contains("algorithm=SHA-256") && offers[1].contains("algorithm=MD5"), "{offers:?}");
+    let credentials =
+        Credentials { username: user.to_owned(), password: Password::new(password), realm: None };
+    let mut client = Client::new(credentials);
+    client.on_challenges(offers.iter().map(|offer| (Challenger::Server, offer.as_bytes()))).unwrap();
+    let uri = invite.split(' ').nth(1).unwrap();
+    let answer = client.authorize(b"INVITE", uri.as_bytes(), 7).remove(0);
+    let header = format!("Authorization: {}\r\n", std::str::from_utf8(&answer.value).unwrap());
+    let invite = phone.first_invite(HARBOR, &sdp, &header);
+    phone.send(&invite);
+    let answer = phone.response();
+    phone.ack(&answer);
+    answer.status()
+}
+
+#[test]
+fn a_password_opens_a_trunk_to_any_source_and_guessing_ends_in_silence() {
+    let home = Home::new();
+    let config = write(
+        &home,
+        "offhook.toml",
+        "[[trunk]]\nname = \"road\"\nmode = \"open\"\nsources = [\"0.0.0.0/0\"]\nauth_realm = \"road.test\"\n\
+         [[trunk.auth_inbound]]\nusername = \"reception\"\npassword = \"zanzibar\"\n",
+    );
+    let service = home.start_with(&["--config", config.to_str().unwrap()]);
+    let mut known = Phone::from(LISTED, service.sip);
+    assert_eq!(dial_as(&mut known, "reception", "zanzibar"), Some(200));
+
+    for (user, tries) in [("reception", 5), ("nobody", 5)] {
+        for _ in 0..tries {
+            let mut guesser = Phone::from(NOBODY, service.sip);
+            assert_eq!(dial_as(&mut guesser, user, "guess"), Some(401), "known and unknown users alike");
+        }
+    }
+    let mut guesser = Phone::from(NOBODY, service.sip);
+    assert_eq!(dial_as(&mut guesser, "reception", "zanzibar"), Some(403), "not even the right one, by now");
+    service.wait_for_metric("offhook_defence_banned", 1);
+    assert_eq!(service.metric("offhook_defence_bans_total{reason=\"passwords\"}"), 1);
+    let mut banned = Phone::from(NOBODY, service.sip);
+    banned.invite(HARBOR);
+    service.wait_for_metric("offhook_defence_dropped_total{reason=\"banned\"}", 1);
+    assert!(banned.anything().is_none());
+
+    known.hang_up();
+    let log = service.stop();
+    assert!(!log.contains("zanzibar") && !log.contains("reception"), "{log}");
+    assert_eq!(home.calls().len(), 1, "a call without a password is no call");
 }

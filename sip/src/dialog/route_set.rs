@@ -44,6 +44,11 @@ impl RouteSet {
         self.hops.is_empty()
     }
 
+    /// The proxy that our requests go to.
+    pub fn first(&self) -> Option<&Uri> {
+        self.hops.first().map(|(uri, _)| uri)
+    }
+
     /// Applies the set to a request for `target`. A first hop without `lr` is a strict router of
     /// RFC 2543: it gets its own URI as Request-URI, and the target comes last.
     pub fn route(&self, target: &Uri) -> Routed {

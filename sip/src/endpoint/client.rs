@@ -15,6 +15,7 @@ use crate::transaction::client_non_invite::ClientNonInvite;
 use crate::transaction::key;
 use crate::transaction::timer::Timer;
 use crate::transaction::{Action, Actions, Class};
+use crate::ua::invite::hop_request;
 
 /// For whom a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum User {
     Bye(DialogId),
     /// A dialog that hands its caller over, by the REFER with this CSeq.
     Refer(DialogId, u32),
+    /// A dialog whose session is refreshed, by the re-INVITE or UPDATE with this CSeq.
+    Refresh(DialogId, u32),
 }
 
 /// Where a request goes.
@@ -86,6 +89,7 @@ impl Endpoint {
             (Machine::NonInvite(machine), actions)
         };
         let timers = Timers::default();
+        self.counters.traffic_out.count_request(request.method());
         self.clients.insert(key, ClientTransaction { machine, request, path, user, timers });
         self.apply_client(key, actions, None, now);
     }
@@ -142,7 +146,7 @@ impl Endpoint {
     }
 
     /// The transport gave up (§8.1.3.1).
-    pub(crate) fn client_undeliverable(&mut self, key: Key) {
+    pub(crate) fn client_undeliverable(&mut self, key: Key, now: Instant) {
         // After an answer of any kind, one copy of the request that got lost means nothing.
         let unanswered = self.clients.get(&key).is_some_and(|client| {
             matches!(
@@ -152,7 +156,7 @@ impl Endpoint {
             )
         });
         if unanswered && let Some(client) = self.clients.remove(&key) {
-            self.client_failed(client.user, StatusCode::SERVICE_UNAVAILABLE);
+            self.client_failed(client.user, StatusCode::SERVICE_UNAVAILABLE, now);
         }
     }
 
@@ -182,7 +186,7 @@ impl Endpoint {
                 }
                 Action::TimedOut => {
                     let user = client.user;
-                    self.client_failed(user, StatusCode::REQUEST_TIMEOUT);
+                    self.client_failed(user, StatusCode::REQUEST_TIMEOUT, now);
                 }
                 Action::Destroy => {
                     if let Some(client) = self.clients.remove(&key)
@@ -193,9 +197,18 @@ impl Endpoint {
                     shrink(&mut self.clients);
                 }
                 Action::Acknowledge => {
-                    if let (User::Invite(invite), Some((_, response))) = (client.user, &response)
-                        && let Some((ack, path)) = self.acknowledge_refusal(invite, response)
-                    {
+                    let refreshes = matches!(client.user, User::Refresh(..));
+                    let built = match (client.user, &response) {
+                        (User::Invite(invite), Some((_, response))) => {
+                            self.acknowledge_refusal(invite, response)
+                        }
+                        (_, Some((_, response))) if refreshes => {
+                            let to = response.headers().get(HeaderName::To).unwrap_or_default();
+                            Some((hop_request(&client.request, Method::Ack, to), client.path.clone()))
+                        }
+                        _ => None,
+                    };
+                    if let Some((ack, path)) = built {
                         self.send_ack(&ack, &path);
                     }
                 }
@@ -212,16 +225,18 @@ impl Endpoint {
             _ if status.is_provisional() => {}
             User::Bye(dialog) => self.dialog_closed(dialog),
             User::Refer(dialog, cseq) => self.refer_answered(dialog, cseq, status),
+            User::Refresh(dialog, cseq) => self.refresh_answered(dialog, cseq, &response, now),
         }
     }
 
     /// `status` is what stands for the failure (§8.1.3.1).
-    fn client_failed(&mut self, user: User, status: StatusCode) {
+    fn client_failed(&mut self, user: User, status: StatusCode, now: Instant) {
         match user {
             User::Owner(client) => self.emit(Event::NoResponse { client }),
             User::Invite(invite) => self.invite_failed(invite, status),
             User::Cancel => {}
             User::Bye(dialog) => self.dialog_closed(dialog),
+            User::Refresh(id, cseq) => self.refresh_failed(id, cseq, status, None, now),
             User::Refer(id, cseq) => {
                 if let Some(dialog) = self.dialog_referring(id, cseq) {
                     dialog.refer = None;

@@ -34,29 +34,3 @@ impl Default for Config {
         }
     }
 }
-
-/// What has been counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages that came, good or bad.
-    pub received: u64,
-    /// Messages sent, repetitions included.
-    pub sent: u64,
-    /// Messages that couldn't be read and got no answer.
-    pub unreadable: u64,
-    /// Requests that broke a rule and were answered 4xx or 505 for it.
-    pub malformed: u64,
-    /// Repeated requests absorbed or answered again.
-    pub retransmissions: u64,
-    /// Responses that belong to no transaction of ours.
-    pub stray_responses: u64,
-    /// Requests for dialogs that don't exist.
-    pub stray_requests: u64,
-    /// Requests turned away because of load or shutdown.
-    pub shed: u64,
-    /// Requests refused for another reason than their form: a method, an extension or a body that
-    /// isn't served, a loop, a moment at which they can't be taken.
-    pub refused: u64,
-    /// INVITEs that were passed to the owner.
-    pub invites: u64,
-}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::flow::{ConnectionId, Flow, Target, Transport};
+use super::policy::Standing;
 use crate::dialog::DialogId;
 use crate::message::{HeaderName, Method, Request, Response, StatusCode, Uri};
 use crate::random::Key;
@@ -18,6 +19,8 @@ pub enum Input {
         flow: Flow,
         /// The message.
         bytes: Bytes,
+        /// What the owner knows of where it came from.
+        standing: Standing,
     },
     /// A [`Transmit`] with this ticket can't be delivered (§8.1.3.1: treat as 503).
     Undeliverable(Ticket),
@@ -88,6 +91,44 @@ pub enum OfferMethod {
     Invite,
     /// An UPDATE (RFC 3311).
     Update,
+    /// A PRACK (RFC 3262 §5), before the call is answered.
+    Prack,
+}
+
+/// Why a session has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Its refreshing was the far end's, and it hasn't done so.
+    NotRefreshed,
+    /// It was ours, and there was no answer to it (408), or the far end knows the call no more
+    /// (481), or had something else against it up to the end.
+    RefreshFailed(StatusCode),
+}
+
+/// What a message has done that a peer in order doesn't do, or seldom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Suspicion {
+    /// It bore wrong credentials.
+    AuthenticationFailed {
+        /// The first letters of the user name.
+        user: String,
+    },
+    /// It bore credentials, after too many wrong ones from there.
+    Guessing,
+    /// It broke a rule of the protocol.
+    Malformed,
+    /// Its method isn't known to anybody.
+    UnknownMethod,
+    /// It asked to be registered.
+    Registration,
+    /// Its method isn't served.
+    MethodNotServed,
+    /// It was for a call that doesn't exist.
+    StrayRequest,
+    /// It was for a call of somebody else.
+    WrongSource,
+    /// It wanted a call to take the place of another.
+    Replaces,
 }
 
 /// What became known of a REFER that we sent.
@@ -118,13 +159,24 @@ pub enum Event {
         request: Request,
         /// Its session description, if it has one (else the offer is ours to make).
         offer: Option<Bytes>,
+        /// The dialog whose place it wants to take (RFC 3891), where the policy allows that. Once
+        /// the new one is accepted the old one is to be ended with [`super::Endpoint::bye`].
+        replaces: Option<DialogId>,
         /// How it came.
         flow: Flow,
     },
-    /// The caller gave up before the answer; `487` has been sent.
+    /// The caller gave up before the answer (`487` has been sent), or took no notice of a
+    /// provisional response that it had to acknowledge (`504`).
     Cancelled {
         /// The dialog.
         dialog: DialogId,
+    },
+    /// The answer to our offer in a reliable provisional response came (RFC 3262 §5).
+    EarlyAnswer {
+        /// The dialog.
+        dialog: DialogId,
+        /// The session description; `None` is a fault of the caller's.
+        answer: Option<Bytes>,
     },
     /// The ACK of a 2xx came.
     Confirmed {
@@ -138,17 +190,43 @@ pub enum Event {
         /// The dialog.
         dialog: DialogId,
     },
-    /// A re-INVITE or UPDATE came. Answer with [`super::Endpoint::answer_offer`].
+    /// A re-INVITE, or an UPDATE or PRACK with an offer, came; the latter two also before the call
+    /// is answered. Answer with [`super::Endpoint::answer_offer`]. An UPDATE without an offer is
+    /// answered by the endpoint.
     Offer {
         /// The dialog.
         dialog: DialogId,
-        /// Which of the two.
+        /// Which of them.
         method: OfferMethod,
-        /// Its session description; without one the offer is ours (re-INVITE) or it is a mere
-        /// refresh (UPDATE).
+        /// Its session description; without one the offer is ours (re-INVITE only).
         offer: Option<Bytes>,
     },
-    /// The far end hung up; `200` has been sent.
+    /// A session description of ours was answered, or refused with a status. An answer also comes
+    /// after the endpoint has sent the last one again to refresh the session: it is mostly the one
+    /// that there was.
+    OfferAnswered {
+        /// The dialog.
+        dialog: DialogId,
+        /// The answer.
+        answer: Result<Option<Bytes>, StatusCode>,
+    },
+    /// The session wasn't refreshed in time (RFC 4028 §10). A BYE has been sent, and
+    /// [`Event::Closed`] follows.
+    SessionExpired {
+        /// The dialog.
+        dialog: DialogId,
+        /// Why.
+        expiry: Expiry,
+    },
+    /// Somebody who is listened to does what scanners do.
+    Suspicious {
+        /// Who.
+        source: SocketAddr,
+        /// What.
+        kind: Suspicion,
+    },
+    /// The far end hung up, or never acknowledged what it had to before its accepted call could be
+    /// answered; its request has been answered.
     Bye {
         /// The dialog.
         dialog: DialogId,
@@ -167,7 +245,7 @@ pub enum Event {
         /// The step.
         progress: ReferProgress,
     },
-    /// An INFO came and was answered with `200` (RFC 6086 legacy use, DTMF).
+    /// An INFO with a body came and was answered with `200` (RFC 6086 legacy use, DTMF).
     Info {
         /// The dialog.
         dialog: DialogId,

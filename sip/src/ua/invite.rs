@@ -5,8 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::dialog::route_set::RouteSet;
+use crate::dialog::session::Session;
 use crate::dialog::{Dialog, DialogId, Phase};
 use crate::endpoint::flow::Flow;
+use crate::endpoint::policy::PolicyId;
 use crate::endpoint::timers::Timers;
 use crate::endpoint::{Endpoint, Event, InviteId, OutsideRequest, RequestPath, User};
 use crate::message::{HeaderName, Method, Request, RequestBuilder, Response, StatusCode};
@@ -108,7 +110,7 @@ impl Endpoint {
             }
             self.emit(Event::Progress { invite: id, response });
         } else if status.is_success() {
-            self.invite_succeeded(id, &response, flow);
+            self.invite_succeeded(id, &response, flow, now);
         } else {
             self.invite_rejected(id, status);
         }
@@ -136,19 +138,19 @@ impl Endpoint {
     ) -> Option<(Request, RequestPath)> {
         let outgoing = self.outgoing(id)?;
         let to = response.headers().get(HeaderName::To)?.to_vec();
-        Some((hop_request(outgoing, Method::Ack, &to), outgoing.path.clone()))
+        Some((hop_request(&outgoing.request, Method::Ack, &to), outgoing.path.clone()))
     }
 
     fn send_cancel(&mut self, id: InviteId, now: Instant) {
         let Some(outgoing) = self.outgoing(id) else { return };
         let to = outgoing.request.headers().get(HeaderName::To).unwrap_or_default().to_vec();
-        let cancel = hop_request(outgoing, Method::Cancel, &to);
+        let cancel = hop_request(&outgoing.request, Method::Cancel, &to);
         let (branch, path) = (outgoing.branch.clone(), outgoing.path.clone());
         self.open_client(&branch, cancel, path, User::Cancel, now);
         self.limit_cancelled(&branch, now);
     }
 
-    fn invite_succeeded(&mut self, id: InviteId, response: &Response, flow: Flow) {
+    fn invite_succeeded(&mut self, id: InviteId, response: &Response, flow: Flow, now: Instant) {
         let Some(outgoing) = self.outgoing(id) else { return };
         let Some(dialog) = uac_dialog(outgoing, response, flow) else {
             // There is no telling whom to send the ACK to.
@@ -166,7 +168,9 @@ impl Endpoint {
             return;
         }
         let cseq = outgoing.request.headers().cseq().map_or(1, |cseq| cseq.number);
+        let offered = outgoing.request.body().clone();
         self.insert_dialog(dialog_id, dialog);
+        self.begin_caller_session(dialog_id, offered, response, now);
         let Some((ack, path)) = self.request_in_dialog(dialog_id, Method::Ack, cseq, &[]) else { return };
         self.send_ack(&ack.0, &path);
         if let Some(outgoing) = self.outgoing_mut(id) {
@@ -180,11 +184,11 @@ impl Endpoint {
 }
 
 /// A request that stays on the INVITE's hop: ACK to a refusal, CANCEL (§9.1, §17.1.1.3).
-fn hop_request(outgoing: &Outgoing, method: Method, to: &[u8]) -> Request {
-    let headers = outgoing.request.headers();
+pub(crate) fn hop_request(invite: &Request, method: Method, to: &[u8]) -> Request {
+    let headers = invite.headers();
     let cseq = headers.cseq().map_or(1, |cseq| cseq.number);
     let copy = |name: HeaderName| headers.get(name).unwrap_or_default().to_vec();
-    let mut builder = RequestBuilder::new(method.clone(), outgoing.request.uri())
+    let mut builder = RequestBuilder::new(method.clone(), invite.uri())
         .header(HeaderName::Via, copy(HeaderName::Via))
         .header(HeaderName::MaxForwards, MAX_FORWARDS);
     for route in headers.get_all(HeaderName::Route) {
@@ -214,7 +218,10 @@ fn uac_dialog(outgoing: &Outgoing, response: &Response, flow: Flow) -> Option<Di
         remote_target,
         route_set: RouteSet::of_response(response).ok()?,
         flow: Flow { local: outgoing.flow.local, ..flow },
+        policy: PolicyId::default(),
         phase: Phase::Established,
+        session: Session::default(),
+        reliable: None,
         unacknowledged: None,
         pending_offer: None,
         refer: None,

@@ -4,7 +4,9 @@
 pub(crate) mod body;
 pub mod digest;
 pub mod invite;
+mod prack;
 pub mod refer;
 pub mod registration;
+pub(crate) mod session_timer;
 pub mod uac;
 pub mod uas;

@@ -15,6 +15,9 @@ impl Endpoint {
     /// the value of a `Reason` header (RFC 3326), or empty. [`crate::endpoint::Event::Closed`]
     /// follows.
     pub fn bye(&mut self, id: DialogId, reason: &str, now: Instant) {
+        if self.regret(id, now) {
+            return;
+        }
         let Some(dialog) = self.dialog_mut(id) else { return };
         if dialog.phase != Phase::Established {
             return;
@@ -59,6 +62,7 @@ impl Endpoint {
     pub(crate) fn send_bye(&mut self, id: DialogId, reason: &[u8], now: Instant) {
         let Some(dialog) = self.dialog_mut(id) else { return };
         dialog.phase = Phase::Closing;
+        dialog.stop_session_timer();
         self.terminate_pending_offer(id, now);
         let Some(dialog) = self.dialog_mut(id) else { return };
         let cseq = dialog.next_cseq();
@@ -90,6 +94,18 @@ impl Endpoint {
         cseq: u32,
         headers: &[(HeaderName, Vec<u8>)],
     ) -> Option<((Request, String), RequestPath)> {
+        self.described_request(id, method, cseq, headers, None)
+    }
+
+    /// As [`Endpoint::request_in_dialog`], with a session description.
+    pub(crate) fn described_request(
+        &mut self,
+        id: DialogId,
+        method: Method,
+        cseq: u32,
+        headers: &[(HeaderName, Vec<u8>)],
+        sdp: Option<Bytes>,
+    ) -> Option<((Request, String), RequestPath)> {
         let branch = self.new_branch();
         let dialog = self.dialog(id)?;
         let routed = dialog.route_set.route(&dialog.remote_target);
@@ -107,17 +123,22 @@ impl Endpoint {
             .header(HeaderName::CallId, dialog.call_id.clone())
             .header(HeaderName::CSeq, format!("{cseq} {}", method.as_str()))
             .header(HeaderName::UserAgent, self.product());
-        if method == Method::Refer {
+        // Requests that may refresh the target say where we are (§12.2.1.1).
+        if matches!(method, Method::Refer | Method::Invite | Method::Update) {
             builder = builder.header(HeaderName::Contact, self.contact(path.transport, local));
         }
         for (name, value) in headers {
             builder = builder.header(name.clone(), value);
+        }
+        if let Some(sdp) = sdp {
+            builder = builder.body("application/sdp", sdp);
         }
         Some(((builder.build(), branch), path))
     }
 
     /// Sends the ACK of a 2xx: a request without a transaction (§13.2.2.4).
     pub(crate) fn send_ack(&mut self, ack: &Request, path: &RequestPath) {
+        self.count_sent_ack();
         self.transmit(Transmit {
             transport: path.transport,
             target: path.target.clone(),

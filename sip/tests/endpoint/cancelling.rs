@@ -10,7 +10,7 @@ use crate::rig::{ANSWER, Caller, Rig, secs, status};
 fn a_cancel_before_the_answer_ends_the_call_with_487() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, None, now)).unwrap();
     let tag = rig.one().to_tag().to_owned();
     rig.give(&caller.cancel());
     let sent = rig.sent();

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
+use sip::endpoint::policy::{PolicyId, Standing};
 use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, Output, OutsideRequest, ReferProgress};
 use sip::message::{HeaderName, Method, StatusCode, Uri};
 
 use crate::script::{Ending, Script};
 use crate::world::{Node, Outbox};
+
+const LISTED: Standing = Standing::Listed(PolicyId(0));
 
 /// What one side saw of a call: how often each thing happened.
 #[derive(Debug, Default, Clone)]
@@ -90,7 +93,7 @@ impl Party {
             }
             // Too late is no fault: the caller may have given up.
             Plan::Ring(dialog) => {
-                let _ = self.endpoint.ring(dialog, StatusCode::RINGING, now);
+                let _ = self.endpoint.ring(dialog, StatusCode::RINGING, None, now);
             }
             Plan::Answer(dialog) => self.answer(dialog, now),
             Plan::Refer(dialog) => {
@@ -189,8 +192,13 @@ impl Party {
                 let (number, _) = self.outgoing[&invite];
                 self.calls[number].rejected += 1;
             }
-            Event::Progress { .. } | Event::Info { .. } => {}
-            Event::Response { .. } | Event::NoResponse { .. } => panic!("{event:?}"),
+            // A late copy finds its call over: on such a network no sign of a scanner.
+            Event::Progress { .. } | Event::Info { .. } | Event::Suspicious { .. } => {}
+            Event::Response { .. }
+            | Event::NoResponse { .. }
+            | Event::SessionExpired { .. }
+            | Event::OfferAnswered { .. }
+            | Event::EarlyAnswer { .. } => panic!("{event:?}"),
         }
     }
 
@@ -260,7 +268,7 @@ impl Node for Party {
 
     fn receive(&mut self, from: SocketAddr, bytes: Bytes, now: Instant, out: &mut Outbox) {
         let flow = Flow { transport: Transport::Udp, peer: from, local: self.address, connection: None };
-        self.endpoint.handle(Input::Received { flow, bytes }, now);
+        self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, now);
         self.work_off(now, out);
     }
 

@@ -196,7 +196,7 @@ impl Actor {
                     Err(StatusCode::new(error.status()).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE))
                 }
             },
-            (None, OfferMethod::Update) => Ok(None),
+            (None, OfferMethod::Update | OfferMethod::Prack) => Ok(None),
             (None, OfferMethod::Invite) => {
                 offer::build(&self.media.local).map_err(|_| StatusCode::SERVER_INTERNAL_ERROR).map(|built| {
                     self.media.local.origin = built.origin;

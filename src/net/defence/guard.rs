@@ -263,6 +263,10 @@ impl Guard {
             _ if seen.in_dialog => return Ok(taken(origin, seen, false)),
             Kind::Invite | Kind::Ack | Kind::Cancel | Kind::Request => {}
         }
+        if origin == Origin::Unlisted && matches!(seen.kind, Kind::Ack | Kind::Cancel) {
+            // They may belong to an INVITE that was taken before the trunks changed.
+            return Ok(taken(origin, seen, false));
+        }
         let is_scanner = || seen.user_agent.is_some_and(|agent| settings.scanners.hold(agent));
         if settings.defence.ban_scanners && is_scanner() {
             self.ban(key, Reason::Scanner, now);

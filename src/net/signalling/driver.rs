@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
+use sip::endpoint::policy::{PolicyId, Standing};
 use sip::endpoint::{Admission, ClientId, Config, Endpoint, Event, Input, Output, Ticket, Transmit};
 use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,6 +21,7 @@ use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::dns::Resolver;
 use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
 use crate::net::udp::UdpTransport;
+use crate::trunk::{Origin, peer_policy};
 
 /// Commands taken in one turn: answers to calls that were let in go before new calls.
 const COMMANDS_PER_TURN: usize = 1_024;
@@ -71,11 +73,15 @@ pub struct Signalling {
 /// Gives a message to the endpoint, which turns away a call that is to be shed as it turns away
 /// all of them while the door is closed.
 fn feed(endpoint: &mut Endpoint, door: Admission, arrival: Arrival, now: Instant) {
-    let Arrival { flow, bytes, shed, .. } = arrival;
+    let Arrival { flow, bytes, origin, shed } = arrival;
+    let standing = match origin {
+        Origin::Unlisted => Standing::Unlisted,
+        Origin::Peer(trunk) | Origin::Guest(trunk) => Standing::Listed(PolicyId(trunk.0)),
+    };
     if shed {
         endpoint.set_admission(Admission::Closed);
     }
-    endpoint.handle(Input::Received { flow, bytes }, now);
+    endpoint.handle(Input::Received { flow, bytes, standing }, now);
     if shed {
         endpoint.set_admission(door);
     }
@@ -106,8 +112,12 @@ impl Signalling {
             UdpTransport::bind(config.listen)?
         };
         let tcp = TcpTransport::bind(udp.local_addr(), config.tcp, events)?;
+        let mut endpoint = Endpoint::new(config.endpoint, seed);
+        for trunk in config.defences.trunks.list().iter() {
+            endpoint.set_policy(PolicyId(trunk.id.0), peer_policy(&trunk.config));
+        }
         Ok(Self {
-            endpoint: Endpoint::new(config.endpoint, seed),
+            endpoint,
             intake: Intake::new(config.defences, Instant::now()),
             door: Admission::Open,
             udp,
@@ -274,7 +284,7 @@ impl Signalling {
             // Too late for each of these means that the INVITE was cancelled meanwhile, which
             // the call has been told.
             Command::Ring(dialog) => {
-                let _ = endpoint.ring(dialog, sip::message::StatusCode::RINGING, now);
+                let _ = endpoint.ring(dialog, sip::message::StatusCode::RINGING, None, now);
             }
             Command::Accept(dialog, sdp) => {
                 let signal = match endpoint.accept(dialog, sdp, now) {
@@ -313,6 +323,13 @@ impl Signalling {
             Command::Admit(admission) => {
                 self.door = admission;
                 endpoint.set_admission(admission);
+            }
+            Command::Agree(policies, done) => {
+                for (id, policy) in policies {
+                    endpoint.set_policy(id, policy);
+                }
+                // The asker may have gone.
+                let _ = done.send(());
             }
             Command::Defend(defence, overload) => self.intake.set(defence, overload),
             // The askers may have gone.
@@ -408,7 +425,7 @@ impl Signalling {
 
     fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
         let (dialog, signal): (DialogId, Signal) = match event {
-            Event::Invite { dialog, request, offer, flow } => {
+            Event::Invite { dialog, request, offer, replaces: _, flow } => {
                 self.intake.handed_over(dialog, Instant::now());
                 sink.invite(IncomingInvite { dialog, request, offer, flow });
                 return;
@@ -417,7 +434,8 @@ impl Signalling {
             Event::Confirmed { dialog, answer } => (dialog, Signal::Confirmed(answer)),
             Event::Unconfirmed { dialog } => (dialog, Signal::Unconfirmed),
             Event::Offer { dialog, method, offer } => (dialog, Signal::Offer(method, offer)),
-            Event::Bye { dialog, .. } => (dialog, Signal::Bye),
+            // The endpoint has sent its BYE; to the call it is as if the far end had hung up.
+            Event::Bye { dialog, .. } | Event::SessionExpired { dialog, .. } => (dialog, Signal::Bye),
             Event::Closed { dialog } => (dialog, Signal::Closed),
             Event::Refer { dialog, progress } => (dialog, Signal::Refer(progress)),
             Event::Info { dialog, content_type, body } => (dialog, Signal::Info { content_type, body }),
@@ -438,6 +456,13 @@ impl Signalling {
             }
             // Calls of ours come with a later version; none is made yet.
             Event::Progress { .. } | Event::Answered { .. } | Event::Rejected { .. } => return,
+            // No offer of ours goes out before the answer, and after it only the one that the far
+            // end has answered already.
+            Event::EarlyAnswer { .. } | Event::OfferAnswered { .. } => return,
+            Event::Suspicious { source, kind } => {
+                self.intake.suspect(source, self.udp.local_addr(), &kind, Instant::now());
+                return;
+            }
         };
         sink.signal(dialog, signal);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
+use sip::endpoint::policy::{PeerPolicy, PolicyId};
 use sip::endpoint::{Admission, OutsideRequest};
 use sip::message::{Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +42,14 @@ impl SignallingHandle {
     /// Opens or closes the door for new calls.
     pub fn admit(&self, admission: Admission) {
         self.send(Command::Admit(admission));
+    }
+
+    /// Takes what is agreed with peers; resolves when it counts.
+    pub async fn agree(&self, policies: Vec<(PolicyId, PeerPolicy)>) {
+        let (done, agreed) = oneshot::channel();
+        self.send(Command::Agree(policies, done));
+        // An endpoint that has ended agrees to anything.
+        let _ = agreed.await;
     }
 
     /// Takes other limits from now on.

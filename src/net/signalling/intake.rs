@@ -2,12 +2,13 @@
 //! begins one waits in a bounded queue, and what nobody asked for is dropped.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
+use sip::endpoint::Suspicion;
 use sip::endpoint::flow::Flow;
 
 use crate::config;
@@ -190,9 +191,23 @@ impl Intake {
         }
     }
 
-    /// The endpoint found something in what a source sent.
-    pub fn note(&mut self, flow: Flow, offence: Offence, now: Instant) {
-        self.guard.note(flow.peer, flow.local, offence, now);
+    /// The endpoint found something in what a source sent. `local` is where we listen.
+    pub fn suspect(&mut self, source: SocketAddr, local: SocketAddr, kind: &Suspicion, now: Instant) {
+        let offence = match kind {
+            Suspicion::AuthenticationFailed { user } => {
+                tracing::info!(%source, user, "wrong password");
+                Offence::WrongPassword
+            }
+            Suspicion::Guessing => Offence::WrongPassword,
+            Suspicion::Malformed => Offence::Malformed,
+            Suspicion::UnknownMethod
+            | Suspicion::Registration
+            | Suspicion::MethodNotServed
+            | Suspicion::StrayRequest
+            | Suspicion::WrongSource
+            | Suspicion::Replaces => Offence::Stray,
+        };
+        self.guard.note(source, local, offence, now);
     }
 
     pub fn bans(&self, now: Instant) -> Vec<BanShown> {

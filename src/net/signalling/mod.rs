@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
+use sip::endpoint::policy::{PeerPolicy, PolicyId};
 use sip::endpoint::{Admission, Counters, OutsideRequest, Ticket, Transmit};
 use sip::message::{Response, StatusCode};
 use tokio::sync::oneshot;
@@ -50,6 +51,8 @@ pub enum Command {
     Resolved(Transmit, SocketAddr),
     /// Its name can't be looked up.
     Unresolved(Option<Ticket>),
+    /// Take what is agreed with peers; says when it has.
+    Agree(Vec<(PolicyId, PeerPolicy)>, oneshot::Sender<()>),
     /// Take other limits.
     Defend(Arc<config::Defence>, config::Overload),
     /// Tell who is banned.
