@@ -192,7 +192,7 @@ fn a_password_opens_a_trunk_to_any_source_and_guessing_ends_in_silence() {
     let config = write(
         &home,
         "offhook.toml",
-        "[[trunk]]\nname = \"road\"\nmode = \"open\"\nsources = [\"0.0.0.0/0\"]\nauth_realm = \"road.test\"\n\
+        "[defence]\ninvites_per_second = 1000\n[[trunk]]\nname = \"road\"\nmode = \"open\"\nsources = [\"0.0.0.0/0\"]\nauth_realm = \"road.test\"\n\
          [[trunk.auth_inbound]]\nusername = \"reception\"\npassword = \"zanzibar\"\n",
     );
     let service = home.start_with(&["--config", config.to_str().unwrap()]);
