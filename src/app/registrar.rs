@@ -61,6 +61,8 @@ struct Answered {
 struct Asked {
     contact: String,
     local: SocketAddr,
+    /// The registrar's address that was tried first.
+    first: SocketAddr,
 }
 
 impl Task {
@@ -136,6 +138,12 @@ impl Task {
 
     fn take(&mut self, answered: Answered) {
         let now = Instant::now();
+        // Calls go where the registrar answers.
+        if let Some(Asked { first, .. }) = &answered.asked {
+            let answers = answered.response.is_some();
+            let trunk = &self.line.out.trunk;
+            trunk.health(|health| if answers { health.answered(*first) } else { health.failed(*first) });
+        }
         match &answered.response {
             Some(response) => {
                 let contact = answered.asked.as_ref().map_or("", |asked| asked.contact.as_str());
@@ -230,7 +238,7 @@ impl Line {
             headers.push((name, answer.value));
         }
         let request = outside(Method::Register, self.uri.clone(), &hops, local, headers)?;
-        Some((request, Asked { contact, local }))
+        Some((request, Asked { contact, local, first: first.address }))
     }
 }
 

@@ -219,3 +219,31 @@ fn a_password_opens_a_trunk_to_any_source_and_guessing_ends_in_silence() {
     assert!(!log.contains("zanzibar") && !log.contains("reception"), "{log}");
     assert_eq!(home.calls().len(), 1, "a call without a password is no call");
 }
+
+#[test]
+fn a_trunk_has_as_many_calls_as_it_may_and_those_beyond_are_counted() {
+    let home = Home::new();
+    let config = write(&home, "offhook.toml", &format!("{TRUNK}max_calls = 1\nmax_calls_per_second = 3\n"));
+    let service = home.start_with(&["--config", config.to_str().unwrap()]);
+    let refused = |limit: &str| {
+        service.metric(&format!("offhook_trunk_refused_total{{trunk=\"office\",limit=\"{limit}\"}}"))
+    };
+    let mut first = Phone::from(LISTED, service.sip);
+    assert_eq!(first.dial(HARBOR).status(), Some(200));
+    assert_eq!(service.metric("offhook_trunk_calls{trunk=\"office\"}"), 1);
+    let mut second = Phone::from(LISTED, service.sip);
+    let answer = second.dial(HARBOR);
+    assert_eq!((answer.status(), answer.header("Retry-After").is_empty()), (Some(503), false), "{answer:?}");
+    assert_eq!(refused("max_calls"), 1);
+    let mut third: Vec<Phone> = (0..6).map(|_| Phone::from(LISTED, service.sip)).collect();
+    third.iter_mut().for_each(|phone| phone.invite(HARBOR));
+    for phone in &mut third {
+        let answer = phone.answer();
+        assert_eq!(answer.status(), Some(503), "{answer:?}");
+        phone.ack(&answer);
+    }
+    assert!(refused("max_calls_per_second") >= 1, "six within a second");
+    first.hang_up();
+    service.wait_for_metric("offhook_trunk_calls{trunk=\"office\"}", 0);
+    service.stop();
+}

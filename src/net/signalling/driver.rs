@@ -14,10 +14,11 @@ use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::COMMANDS;
-use super::intake::{Arrival, AudioGauge, Defences, Intake};
+use super::intake::{Arrival, AudioGauge, Defences, Intake, Sorted};
 use super::{Command, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
+use crate::net::defence::Dropped;
 use crate::net::dns::Resolver;
 use crate::net::tcp::{NetEvent, SendError, TcpLimits, TcpTransport};
 use crate::net::udp::UdpTransport;
@@ -176,11 +177,14 @@ impl Signalling {
                 () = &mut sleep, if due.is_some() => {}
                 () = std::future::ready(()), if busy => {}
             }
-            // Whichever woke us, each has its turn: a flood on one doesn't hold up the others.
-            self.take_commands(&mut sink);
-            self.take_stream_events();
+            // Whichever woke us, each has its turn: what belongs to calls that are up, answers to
+            // those that were let in, and then new ones.
             let now = Instant::now();
-            busy = self.receive(now) || !self.intake.is_empty();
+            let more = self.receive(now);
+            self.take_stream_events();
+            self.take_commands(&mut sink);
+            self.let_in(now);
+            busy = more || !self.intake.is_empty();
             if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
                 self.endpoint.handle(Input::Timeout, now);
             }
@@ -190,10 +194,9 @@ impl Signalling {
     }
 
     /// Empties the socket as far as a turn allows: what belongs to a call is handled at once,
-    /// what begins one after that. Whether there may be more.
+    /// what begins one waits. Whether there may be more.
     fn receive(&mut self, now: Instant) -> bool {
         let Self { udp, endpoint, intake, door, .. } = self;
-        let mut more = true;
         for _ in 0..READS_PER_TURN {
             let received = udp.receive(|datagram| {
                 let flow = Flow {
@@ -202,22 +205,25 @@ impl Signalling {
                     local: datagram.local,
                     connection: None,
                 };
-                if let Some(arrival) = intake.sort(flow, datagram.bytes, datagram.queued_for, now) {
+                if let Sorted::Now(arrival) = intake.sort(flow, datagram.bytes, datagram.queued_for, now) {
                     feed(endpoint, *door, arrival, now);
                 }
             });
             match received {
-                Ok(0) => more = false,
+                Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(%error, "a datagram could not be received");
-                    more = false;
+                    return false;
                 }
             }
-            if !more {
-                break;
-            }
         }
+        true
+    }
+
+    /// Handles what has waited, as much as a turn allows.
+    fn let_in(&mut self, now: Instant) {
+        let Self { endpoint, intake, door, .. } = self;
         let (favoured, time) = if intake.longest_wait(now) > LATE { FAVOURED_LATE } else { FAVOURED };
         let mut let_in = 0;
         while let_in < NEW_PER_TURN {
@@ -229,7 +235,6 @@ impl Signalling {
                 break;
             }
         }
-        more
     }
 
     fn take_stream_events(&mut self) {
@@ -246,8 +251,14 @@ impl Signalling {
                 // Where we can be reached is the port that we listen on, not the one that a
                 // connection of ours happens to leave from.
                 flow.local.set_port(self.tcp.local_addr().port());
-                if let Some(arrival) = self.intake.sort(flow, bytes, Duration::ZERO, now) {
-                    feed(&mut self.endpoint, self.door, arrival, now);
+                match self.intake.sort(flow, bytes, Duration::ZERO, now) {
+                    Sorted::Now(arrival) => feed(&mut self.endpoint, self.door, arrival, now),
+                    Sorted::Later => {}
+                    // Who isn't listened to needs no connection.
+                    Sorted::Dropped(Dropped::Banned) => {
+                        flow.connection.into_iter().for_each(|connection| self.tcp.close(connection));
+                    }
+                    Sorted::Dropped(_) => {}
                 }
             }
             NetEvent::Closed { undelivered, .. } => {

@@ -13,7 +13,7 @@ use sip::endpoint::flow::Flow;
 
 use crate::config;
 use crate::net::defence::overload::{Overload, OverloadCounters};
-use crate::net::defence::{BanShown, Guard, GuardCounters, Kind, Offence, Taken, Verdict};
+use crate::net::defence::{BanShown, Dropped, Guard, GuardCounters, Kind, Offence, Taken, Verdict};
 use crate::trunk::{Origin, Trunks};
 
 /// Messages that wait at most, and their bytes; beyond, the newest is dropped, as the network
@@ -59,6 +59,17 @@ pub(super) struct Arrival {
     pub shed: bool,
 }
 
+/// What became of a message that came in.
+#[derive(Debug)]
+pub(super) enum Sorted {
+    /// It is to be handled at once.
+    Now(Arrival),
+    /// It waits, or there was no room for it.
+    Later,
+    /// Nobody listens to its source, or to that.
+    Dropped(Dropped),
+}
+
 /// The machine in front of the endpoint.
 pub(super) struct Intake {
     guard: Guard,
@@ -102,25 +113,26 @@ impl Intake {
         self.overload.set(overload);
     }
 
-    /// Takes a message that was `queued_for` so long already. Gives it back if it is to be handled
-    /// at once: whatever belongs to a transaction or dialog that is there, or says so.
-    pub fn sort(&mut self, flow: Flow, bytes: Bytes, queued_for: Duration, now: Instant) -> Option<Arrival> {
+    /// Takes a message that was `queued_for` so long already. Whatever belongs to a transaction or
+    /// dialog that is there, or says so, is to be handled at once.
+    pub fn sort(&mut self, flow: Flow, bytes: Bytes, queued_for: Duration, now: Instant) -> Sorted {
         let taken = match self.guard.inspect(flow.peer, flow.local, &bytes, now) {
             Verdict::Take(taken) => taken,
-            Verdict::Drop(_) => return None,
+            Verdict::Drop(dropped) => return Sorted::Dropped(dropped),
         };
-        if taken.in_dialog || matches!(taken.kind, Kind::Response | Kind::Ack | Kind::KeepAlive) {
-            return Some(Arrival { flow, bytes, origin: taken.origin, shed: false });
+        // A CANCEL must not overtake its INVITE.
+        let cancels = taken.kind == Kind::Cancel && self.waiting.is_empty();
+        if taken.in_dialog || cancels || matches!(taken.kind, Kind::Response | Kind::Ack | Kind::KeepAlive) {
+            return Sorted::Now(Arrival { flow, bytes, origin: taken.origin, shed: false });
         }
         if self.waiting.len() >= WAITING || self.waiting_bytes + bytes.len() > WAITING_BYTES {
             self.dropped += 1;
-            return None;
+            return Sorted::Later;
         }
         self.waiting_bytes += bytes.len();
         let arrived = now.checked_sub(queued_for).unwrap_or(now);
-        // A CANCEL waits too: it must not overtake its INVITE.
         self.waiting.push_back(Waiting { flow, bytes, taken, arrived });
-        None
+        Sorted::Later
     }
 
     /// The next message that has waited; whether a call among the first few of a turn.
