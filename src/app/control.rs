@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::reload;
 use super::stop::stopped;
 use crate::call::outbound::{Originate, Outbound};
 use crate::call::record::CallStatus;
 use crate::ids::{CallId, TenantId, TrunkName};
+use crate::net::signalling::SignallingHandle;
 use crate::routing::Admission;
 use crate::trace::{Listed, Trace, TraceHandle};
 use crate::trunk::Trunks;
@@ -38,6 +40,8 @@ pub(super) struct Shown {
     pub admission: Arc<Admission>,
     pub trace: TraceHandle,
     pub outbound: Arc<Outbound>,
+    pub signalling: SignallingHandle,
+    pub reload: mpsc::Sender<reload::Request>,
 }
 
 /// Answers until `stop` turns true.
@@ -115,6 +119,12 @@ async fn reply(command: &str, rest: &str, shown: &Shown) -> Value {
             Some(path) => json!({ "stored": path }),
             None => json!({ "stored": null }),
         },
+        ("bans", "") => json!({ "bans": shown.signalling.bans().await }),
+        ("unban", address) => match address.parse() {
+            Ok(address) => json!({ "lifted": shown.signalling.unban(address).await }),
+            Err(_) => json!({ "error": "write an address, such as 192.0.2.7" }),
+        },
+        ("reload", "") => reload(shown).await,
         _ => json!({ "error": "unknown command" }),
     }
 }
@@ -209,4 +219,16 @@ async fn follow(seconds: &str, shown: &Shown, write: &mut WriteHalf<'_>) -> std:
         }
     }
     say(write, &json!({ "dropped": follower.dropped() })).await
+}
+
+async fn reload(shown: &Shown) -> Value {
+    let (request, outcome) = oneshot::channel();
+    // Another reload may be waiting: it reads the same files.
+    if shown.reload.try_send(request).is_err() {
+        return json!({ "error": "another reload is under way" });
+    }
+    match outcome.await {
+        Ok(outcome) => json!(outcome),
+        Err(_) => json!({ "error": "the service is stopping" }),
+    }
 }

@@ -8,11 +8,14 @@ use sip::endpoint::Counters;
 
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
+use crate::net::defence::overload::Shed;
+use crate::net::defence::{Dropped, Reason};
 use crate::net::rtp::RtpPool;
-use crate::net::signalling::SignallingHandle;
+use crate::net::signalling::{IntakeCounters, SignallingHandle};
 use crate::net::stream::StreamCounters;
 use crate::store::carrier::Carrier;
 use crate::trace::TraceHandle;
+use crate::trunk::Trunk;
 
 /// Where the counters are.
 #[derive(Clone)]
@@ -107,17 +110,19 @@ pub(super) async fn render(sources: Sources) -> String {
         streams(&mut page, transport, stream);
     }
     let refusals = [
-        ("unlisted_source", &refused.unlisted),
-        ("unknown_number", &refused.unknown_number),
-        ("unavailable", &refused.unavailable),
+        (
+            "unlisted_source",
+            refused.unlisted.load(Ordering::Relaxed) + snapshot.intake.guard.unlisted_invites,
+        ),
+        ("unknown_number", refused.unknown_number.load(Ordering::Relaxed)),
+        ("unavailable", refused.unavailable.load(Ordering::Relaxed)),
     ];
     page.head("offhook_calls_refused_total", "Calls refused before they had a record.", "counter");
     for (reason, count) in refusals {
-        page.sample(
-            &format!("offhook_calls_refused_total{{reason=\"{reason}\"}}"),
-            count.load(Ordering::Relaxed),
-        );
+        page.sample(&format!("offhook_calls_refused_total{{reason=\"{reason}\"}}"), count);
     }
+    defence(&mut page, &snapshot.intake);
+    trunks(&mut page, &sources.inbound);
     page.gauge("offhook_rtp_streams", "RTP streams that flow.", rtp.calls);
     page.counter("offhook_rtp_received_total", "RTP packets received.", rtp.received);
     page.counter("offhook_rtp_sent_total", "RTP packets sent.", rtp.sent);
@@ -189,6 +194,69 @@ fn traces(counters: &crate::trace::Counters, page: &mut Page) {
         "Messages that could not be sent to the HEP collector.",
         count(&counters.hep_failed),
     );
+}
+
+fn defence(page: &mut Page, intake: &IntakeCounters) {
+    let (guard, overload) = (intake.guard, intake.overload);
+    page.head("offhook_defence_dropped_total", "Messages dropped without an answer.", "counter");
+    for (reason, count) in Dropped::ALL.iter().map(|reason| reason.as_str()).zip(guard.dropped) {
+        page.sample(&format!("offhook_defence_dropped_total{{reason=\"{reason}\"}}"), count);
+    }
+    page.head("offhook_defence_bans_total", "Bans of sources.", "counter");
+    for (reason, count) in Reason::ALL.iter().map(|reason| reason.as_str()).zip(guard.bans) {
+        page.sample(&format!("offhook_defence_bans_total{{reason=\"{reason}\"}}"), count);
+    }
+    page.gauge("offhook_defence_banned", "Sources banned now.", guard.banned);
+    page.gauge("offhook_defence_sources", "Sources whose limits are remembered.", guard.sources);
+    page.counter(
+        "offhook_defence_invites_over_total",
+        "INVITEs beyond the rate of their source.",
+        guard.invites_over,
+    );
+    page.counter("offhook_defence_wrong_passwords_total", "Wrong passwords received.", guard.wrong_passwords);
+    page.head("offhook_overload_shed_total", "New calls turned away for load.", "counter");
+    for (reason, count) in Shed::ALL.iter().map(|reason| reason.as_str()).zip(overload.shed) {
+        page.sample(&format!("offhook_overload_shed_total{{reason=\"{reason}\"}}"), count);
+    }
+    page.gauge("offhook_overload", "Whether new calls are being turned away.", overload.overloaded.into());
+    page.gauge(
+        "offhook_overload_message_wait_us",
+        "Least wait of new calls' messages.",
+        overload.message_wait_us,
+    );
+    page.gauge(
+        "offhook_overload_call_wait_us",
+        "Least wait of new calls for a processor.",
+        overload.call_wait_us,
+    );
+    page.gauge("offhook_calls_setting_up", "Calls that have no answer yet.", overload.setting_up);
+    page.counter(
+        "offhook_sip_intake_dropped_total",
+        "Messages dropped because too many waited.",
+        intake.dropped,
+    );
+}
+
+fn trunks(page: &mut Page, inbound: &Inbound) {
+    let trunks = inbound.trunks.list();
+    let series = |name: &str, trunk: &Trunk| format!("{name}{{trunk=\"{}\"}}", trunk.config.name);
+    page.head("offhook_trunk_up", "Whether calls can go over the trunk, as far as is known.", "gauge");
+    for trunk in trunks.iter() {
+        page.sample(&series("offhook_trunk_up", trunk), trunk.status().up.into());
+    }
+    page.head("offhook_trunk_calls", "Calls on the trunk.", "gauge");
+    for trunk in trunks.iter() {
+        let calls = inbound.admission.calls_on_trunk(&trunk.config.name);
+        page.sample(&series("offhook_trunk_calls", trunk), calls.into());
+    }
+    page.head("offhook_trunk_refused_total", "Calls beyond a limit of the trunk.", "counter");
+    for trunk in trunks.iter() {
+        let (name, refused) = (&trunk.config.name, trunk.refused());
+        for (limit, count) in [("max_calls", &refused.full), ("max_calls_per_second", &refused.too_fast)] {
+            let series = format!("offhook_trunk_refused_total{{trunk=\"{name}\",limit=\"{limit}\"}}");
+            page.sample(&series, count.load(Ordering::Relaxed));
+        }
+    }
 }
 
 #[derive(Default)]

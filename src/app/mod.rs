@@ -6,26 +6,31 @@ mod control;
 mod demo;
 mod directory;
 mod metrics;
+mod outward;
+mod peer;
 mod records;
 mod registrar;
+mod reload;
 mod stop;
 mod transports;
 mod ways;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::directory::StoredDirectory;
+use self::outward::Reachable;
 use self::records::JournalSink;
-use self::registrar::Reachable;
+use self::reload::{Keeper, Lines};
 use self::stop::Signals;
 use self::ways::LookedUp;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
@@ -34,10 +39,10 @@ use crate::call::inbound::{Inbound, Refused};
 use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::SignallingHandle;
+use crate::net::signalling::{AudioGauge, SignallingHandle};
 use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
@@ -49,6 +54,7 @@ use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::reload::Loader;
 pub use self::transports::carrier as tls_carrier;
 
 /// The database's file in the data directory.
@@ -125,31 +131,34 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop. `load` reads the configuration anew.
 ///
 /// # Errors
 /// When it can't start.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config, load: Loader) -> Result<(), StartError> {
     if let Err(error) = crate::net::batch::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files can't be raised; each call needs two");
     }
     // Before anything that a signal must not cut short.
     let signals = Signals::new().map_err(StartError::Signals)?;
-    let running = start(config).await?;
+    let running = start(config, load).await?;
     banner::print(&running).await;
     running.until_stopped(signals).await;
     Ok(())
 }
 
-async fn start(config: Config) -> Result<Running, StartError> {
+async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
     let resolver = Arc::new(transports::resolver(service));
+    let trunks = Arc::new(Trunks::new(&config.trunks));
     let calls = calls::CallThread::new().map_err(StartError::Calls)?;
     let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
-    let (signalling, tls) = transports::bind(&config, Arc::clone(&resolver), calls.handle())?;
-    let signalling = signalling.with_tap(tap);
+    let (signalling, tls) =
+        transports::bind(&config, Arc::clone(&trunks), Arc::clone(&resolver), calls.handle())?;
+    let mut signalling = signalling.with_tap(tap);
+    let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let (listening, secure) = (signalling.local_addresses(), signalling.tls_addresses());
     let local = listening.first().copied().unwrap_or(service.sip);
     let listener = bind_http(service.http).await?;
@@ -169,76 +178,57 @@ async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
 
     let pool = start_media(&config, local)?;
+    signalling.watch_audio(audio_gauge(&pool));
     let handle = signalling.handle();
-    let registry = Registry::default();
-    let admission = Arc::new(Admission::new(None));
-    let trunks = Arc::new(Trunks::new(&config.trunks));
-    let services = Arc::new(Services {
-        signalling: Arc::new(handle.clone()),
-        media: Arc::new(pool.clone()),
-        records: Arc::new(JournalSink::new(journal.clone())),
-        trace: Arc::new(trace.clone()),
-        tools: Arc::new(crate::tool::Registry::standard()),
-        clock: Arc::new(chrono::Utc::now),
-        data: service.data.clone(),
-    });
-    let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
-    let reachable = Reachable {
-        listen: listening.clone(),
-        secure: secure.clone(),
-        advertised: service.advertised_address,
-        peers: transports::peers(&config),
-    };
-    let outbound = Arc::new(Outbound {
-        services: Arc::clone(&services),
-        trunks: Arc::clone(&trunks),
-        directory: Arc::clone(&directory),
-        admission: Arc::clone(&admission),
-        builtin: Arc::clone(&builtin),
-        ways: Arc::new(LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) }),
-        advertised: service.advertised_address,
-        registry: registry.clone(),
-        thread: calls.handle().clone(),
-        repeats: Repeats::default(),
-    });
-    let inbound = Arc::new(Inbound {
-        services,
+    let wiring = Wiring {
+        services: Arc::new(services(&handle, &pool, &journal, &trace, service)),
         trunks: Arc::clone(&trunks),
         directory,
-        admission: Arc::clone(&admission),
-        builtin,
+        admission: Arc::new(Admission::new(None)),
+        builtin: Arc::new(Builtin::new(Speech::new(SpeechConfig::detect()))),
         advertised: service.advertised_address,
-        refused: Refused::default(),
-    });
-    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier, &trace);
+    };
+    let (admission, registry) = (Arc::clone(&wiring.admission), Registry::default());
+    let (listen, advertised) = (listening.clone(), service.advertised_address);
+    let reachable = Reachable { listen, secure: secure.clone(), advertised };
+    let ways = LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) };
+    let outbound = Arc::new(wiring.outbound(ways, registry.clone(), calls.handle().clone()));
+    let inbound = Arc::new(wiring.inbound());
+    let sources = metrics::Sources {
+        signalling: handle.clone(),
+        registry: registry.clone(),
+        inbound: Arc::clone(&inbound),
+        pool: pool.clone(),
+        carrier: Arc::clone(&carrier),
+        trace: trace.clone(),
+    };
+    let http = http_state(sources, &journal, &carrier);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
     tasks.spawn(tracer.run(stopping.clone()));
     let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
+    let (reload, reloads) = mpsc::channel(1);
+    let lines = Lines { trunks: Arc::clone(&trunks), signalling: handle.clone(), reachable, resolver, tls };
     let mut trunk_tasks = JoinSet::new();
-    for trunk in trunks.iter() {
-        let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
-        let reachable = reachable.clone();
-        trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
-    }
-    if let Some(tls) = tls {
-        tasks.spawn(transports::reload_on_hangup(tls, stopping.clone()));
-    }
-    let shown =
-        control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace, outbound };
+    trunk_tasks.spawn(Keeper::new(config.clone(), load, lines).run(hang_up, reloads, trunks_stopping));
+    let shown = control::Shown {
+        trunks: Arc::clone(&trunks),
+        admission: Arc::clone(&admission),
+        trace,
+        outbound,
+        signalling: handle.clone(),
+        reload,
+    };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
-    // Calls that an earlier process left open are closed before new ones are taken, unless the
-    // database doesn't let us: what happens meanwhile waits in the journal.
-    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
-        tracing::warn!("the database is slow; calls of an earlier run are closed later");
-    }
+    wait_for_records(&carrier).await;
     http.set(Readiness::Ready);
+    let also = listening.into_iter().skip(1).collect();
     Ok(Running {
         config,
         local,
-        also: listening.into_iter().skip(1).collect(),
+        also,
         secure,
         http_address,
         signalling: handle,
@@ -255,6 +245,71 @@ async fn start(config: Config) -> Result<Running, StartError> {
         stop,
         tasks,
     })
+}
+
+fn services(
+    signalling: &SignallingHandle,
+    pool: &RtpPool,
+    journal: &Journal,
+    trace: &TraceHandle,
+    service: &Service,
+) -> Services {
+    Services {
+        signalling: Arc::new(signalling.clone()),
+        media: Arc::new(pool.clone()),
+        records: Arc::new(JournalSink::new(journal.clone())),
+        trace: Arc::new(trace.clone()),
+        tools: Arc::new(crate::tool::Registry::standard()),
+        clock: Arc::new(chrono::Utc::now),
+        data: service.data.clone(),
+    }
+}
+
+/// What calls in both directions are made with.
+struct Wiring {
+    services: Arc<Services>,
+    trunks: Arc<Trunks>,
+    directory: Arc<Directory>,
+    admission: Arc<Admission>,
+    builtin: Arc<dyn Provider>,
+    advertised: Option<IpAddr>,
+}
+
+impl Wiring {
+    fn outbound(&self, ways: LookedUp, registry: Registry, thread: tokio::runtime::Handle) -> Outbound {
+        Outbound {
+            services: Arc::clone(&self.services),
+            trunks: Arc::clone(&self.trunks),
+            directory: Arc::clone(&self.directory),
+            admission: Arc::clone(&self.admission),
+            builtin: Arc::clone(&self.builtin),
+            ways: Arc::new(ways),
+            advertised: self.advertised,
+            registry,
+            thread,
+            repeats: Repeats::default(),
+        }
+    }
+
+    fn inbound(self) -> Inbound {
+        Inbound {
+            services: self.services,
+            trunks: self.trunks,
+            directory: self.directory,
+            admission: self.admission,
+            builtin: self.builtin,
+            advertised: self.advertised,
+            refused: Refused::default(),
+        }
+    }
+}
+
+/// Calls that an earlier process left open are closed before new ones are taken, unless the
+/// database doesn't let us: what happens meanwhile waits in the journal.
+async fn wait_for_records(carrier: &Carrier) {
+    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
+        tracing::warn!("the database is slow; calls of an earlier run are closed later");
+    }
 }
 
 /// Makes the data directory and what belongs into it, for its owner alone.
@@ -302,23 +357,15 @@ fn start_media(config: &Config, local: SocketAddr) -> Result<RtpPool, StartError
     RtpPool::start(&rtp, Instant::now()).map_err(StartError::Media)
 }
 
-fn http_state(
-    handle: &SignallingHandle,
-    registry: &Registry,
-    inbound: &Arc<Inbound>,
-    pool: &RtpPool,
-    journal: &Journal,
-    carrier: &Arc<Carrier>,
-    trace: &TraceHandle,
-) -> Arc<http::State> {
-    let sources = metrics::Sources {
-        signalling: handle.clone(),
-        registry: registry.clone(),
-        inbound: Arc::clone(inbound),
-        pool: pool.clone(),
-        carrier: Arc::clone(carrier),
-        trace: trace.clone(),
-    };
+fn audio_gauge(pool: &RtpPool) -> AudioGauge {
+    let pool = pool.clone();
+    Box::new(move || {
+        let counters = pool.counters();
+        (counters.sent, counters.late)
+    })
+}
+
+fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrier>) -> Arc<http::State> {
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }

@@ -1,7 +1,6 @@
 //! Keeps the trunks in register mode registered: one task for each, around the pure machine.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,87 +8,24 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
-use sip::endpoint::flow::{Hop, PeerId, Transport};
+use sip::endpoint::flow::Hop;
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
 use sip::ua::digest::Challenger;
 use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
 use tokio::sync::watch;
 
+use super::outward::{Outward, outside};
 use super::stop::stopped;
-use super::transports::towards;
-use crate::config::{self, Mode, Registrar};
-use crate::ids::TrunkName;
-use crate::net::dns::Resolver;
-use crate::net::signalling::{NoResponse, SignallingHandle};
-use crate::trunk::{Status, Trunk};
+use crate::config::Registrar;
+use crate::net::signalling::NoResponse;
+use crate::trunk::{Registered, Status};
 
-/// How often the addresses of a trunk that doesn't register are looked up again.
-const LOOK_UP: Duration = Duration::from_secs(60);
 /// How long un-registering may hold up the end of the process.
 pub(super) const GOODBYE: Duration = Duration::from_secs(4);
 
-/// Where we are to be reached.
-#[derive(Debug, Clone)]
-pub(super) struct Reachable {
-    /// The addresses that SIP listens on; may be wildcards.
-    pub listen: Vec<SocketAddr>,
-    /// Those for TLS.
-    pub secure: Vec<SocketAddr>,
-    /// The address that peers are told instead.
-    pub advertised: Option<IpAddr>,
-    /// Whom the servers of trunks have to prove to be, under TLS.
-    pub peers: Arc<BTreeMap<TrunkName, PeerId>>,
-}
-
-/// Looks after one trunk until `stop` turns true, and un-registers then.
-pub(super) async fn look_after(
-    trunk: Arc<Trunk>,
-    signalling: SignallingHandle,
-    reachable: Reachable,
-    resolver: Arc<Resolver>,
-    stop: watch::Receiver<bool>,
-) {
-    match trunk.config.mode.clone() {
-        Mode::Register(registrar) => {
-            Task::new(trunk, registrar, signalling, reachable, resolver).run(stop).await;
-        }
-        Mode::Peer { .. } => look_up_again_and_again(&trunk, &resolver, stop).await,
-        Mode::Open => {}
-    }
-}
-
-async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: watch::Receiver<bool>) {
-    loop {
-        match resolve(&trunk.config, resolver, rand::random()).await {
-            Ok(hops) => {
-                trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
-                trunk.set_status(Status { state: "ready", detail: String::new() });
-            }
-            // The addresses of before are kept: a name server that is away closes no trunk.
-            Err(detail) => trunk.set_status(Status { state: "unresolved", detail }),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_UP) => {}
-            () = stopped(&mut stop) => return,
-        }
-    }
-}
-
-/// The ways to the trunk's server, best first; the seed decides among those of one priority.
-pub(super) async fn resolve(
-    trunk: &config::Trunk,
-    resolver: &Resolver,
-    seed: [u8; 32],
-) -> Result<Vec<Hop>, String> {
-    let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
-    let transport = match trunk.transport {
-        config::Transport::Udp => Some(Transport::Udp),
-        config::Transport::Tcp => Some(Transport::Tcp),
-        config::Transport::Tls => Some(Transport::Tls),
-        config::Transport::Auto => None,
-    };
-    let found = resolver.locate_seeded(&hop.host.to_string(), hop.port, transport, false, seed).await;
-    found.map_err(|error| error.to_string())
+/// Keeps the trunk registered until `stop` turns true, and un-registers then.
+pub(super) async fn run(line: Outward, registrar: Registrar, stop: watch::Receiver<bool>) {
+    Task::new(line, registrar).run(stop).await;
 }
 
 /// One trunk's registration: the machine, and what it is told and asked for.
@@ -100,15 +36,14 @@ struct Task {
     addresses: Vec<Hop>,
     /// Why the last attempt failed, until one succeeds.
     last_failure: Option<String>,
+    /// What the last request that was answered asked for.
+    asked: Option<Asked>,
 }
 
 /// What a REGISTER is made of, and the way it goes.
 struct Line {
-    trunk: Arc<Trunk>,
+    out: Outward,
     registrar: Registrar,
-    signalling: SignallingHandle,
-    reachable: Reachable,
-    resolver: Arc<Resolver>,
     /// Keeps the order of servers of one priority, so that each gets its turn.
     seed: [u8; 32],
     /// The Request-URI.
@@ -120,21 +55,23 @@ struct Line {
 /// What came of one request.
 struct Answered {
     cseq: u32,
-    /// The `Contact` that it asked to be bound.
-    contact: String,
+    /// What it asked to be bound, and our address towards the registrar.
+    asked: Option<Asked>,
     /// Where the registrar is.
     addresses: Vec<Hop>,
     response: Result<Response, NoResponse>,
 }
 
+struct Asked {
+    contact: String,
+    local: SocketAddr,
+    /// The registrar's address that was tried.
+    tried: SocketAddr,
+}
+
 impl Task {
-    fn new(
-        trunk: Arc<Trunk>,
-        registrar: Registrar,
-        signalling: SignallingHandle,
-        reachable: Reachable,
-        resolver: Arc<Resolver>,
-    ) -> Self {
+    fn new(out: Outward, registrar: Registrar) -> Self {
+        let trunk = &out.trunk;
         let domain = trunk.config.identity.from_domain.clone();
         let domain = domain.unwrap_or_else(|| registrar.address.host.to_string());
         let registrar_uri = format!("sip:{}", registrar.address);
@@ -146,13 +83,13 @@ impl Task {
         let address_of_record = format!("sip:{}@{domain}", registrar.user);
         let uri = Uri::parse(registrar_uri.as_bytes())
             .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
-        let seed = rand::random();
-        let line = Line { trunk, registrar, signalling, reachable, resolver, seed, uri, address_of_record };
+        let line = Line { out, registrar, seed: rand::random(), uri, address_of_record };
         Self {
             machine: Registration::new(config, rand::random()),
             line: Arc::new(line),
             addresses: Vec::new(),
             last_failure: None,
+            asked: None,
         }
     }
 
@@ -197,7 +134,7 @@ impl Task {
             match output {
                 Output::Send(request) => send = Some(request),
                 Output::PhaseChanged(phase) => {
-                    tracing::info!(trunk = %self.line.trunk.config.name, phase = phase.as_str(), "registration");
+                    tracing::info!(trunk = %self.line.out.trunk.config.name, phase = phase.as_str(), "registration");
                 }
             }
         }
@@ -209,9 +146,17 @@ impl Task {
         self.addresses = answered.addresses;
         let reliable = self.addresses.iter().any(|hop| hop.transport.is_reliable());
         self.machine.located(self.addresses.len(), reliable);
+        // Calls go where the registrar answers.
+        if let Some(Asked { tried, .. }) = &answered.asked {
+            let answers = answered.response.is_ok();
+            let trunk = &self.line.out.trunk;
+            trunk.health(|health| if answers { health.answered(*tried) } else { health.failed(*tried) });
+        }
         match &answered.response {
             Ok(response) => {
-                self.machine.on_response(read(response, answered.cseq, &answered.contact), now);
+                let contact = answered.asked.as_ref().map_or("", |asked| asked.contact.as_str());
+                self.machine.on_response(read(response, answered.cseq, contact), now);
+                self.asked = answered.asked;
             }
             Err(NoResponse { sent: true }) => self.machine.on_timeout_or_transport_failure(now),
             Err(NoResponse { sent: false }) => self.machine.on_unsent(now),
@@ -233,7 +178,17 @@ impl Task {
         });
         // While another attempt is out, the reason is that of the one before.
         let detail = self.last_failure.iter().cloned().chain(until).collect::<Vec<_>>().join("; ");
-        self.line.trunk.set_status(Status { state: phase.as_str(), detail });
+        let trunk = &self.line.out.trunk;
+        trunk.set_status(Status { state: phase.as_str(), detail, up: phase.is_bound() });
+        let registered = state.binding().zip(self.asked.as_ref()).map(|(binding, asked)| Registered {
+            service_route: binding.service_route.clone(),
+            path: binding.path.clone(),
+            contact: asked.contact.clone(),
+            local: asked.local,
+        });
+        if trunk.registered().as_deref() != registered.as_ref() {
+            trunk.set_registered(registered);
+        }
     }
 }
 
@@ -251,35 +206,29 @@ impl Line {
         let addresses = if request.anew || known.is_empty() { self.locate().await } else { known };
         let unsent = Err(NoResponse { sent: false });
         let Some(target) = addresses.get(turn % addresses.len().max(1)).copied() else {
-            return Answered { cseq, contact: String::new(), addresses, response: unsent };
+            return Answered { cseq, asked: None, addresses, response: unsent };
         };
         let limit = registration::patience(addresses.len(), target.transport.is_reliable());
-        let (request, contact) = self.build(request, target);
-        let response = self.signalling.request_within(request, limit).await;
-        Answered { cseq, contact, addresses, response }
+        let (request, asked) = self.build(request, target);
+        let response = self.out.signalling.request_within(request, limit).await;
+        Answered { cseq, asked: Some(asked), addresses, response }
     }
 
     async fn locate(&self) -> Vec<Hop> {
-        match resolve(&self.trunk.config, &self.resolver, self.seed).await {
-            Ok(hops) => {
-                self.trunk.set_resolved(hops.iter().map(|hop| hop.address.ip()).collect());
-                hops.into_iter()
-                    .map(|hop| Hop {
-                        peer: self.reachable.peers.get(&self.trunk.config.name).copied(),
-                        ..hop
-                    })
-                    .collect()
-            }
+        match self.out.look_up(self.seed).await {
+            Ok(hops) => hops,
             Err(error) => {
-                tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
+                let trunk = &self.out.trunk.config.name;
+                tracing::warn!(%trunk, %error, "the registrar's name can't be looked up");
                 Vec::new()
             }
         }
     }
 
-    fn build(&self, request: RegisterRequest, hop: Hop) -> (OutsideRequest, String) {
-        let local = local_towards(&self.reachable, &hop).unwrap_or(hop.address);
-        let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
+    fn build(&self, request: RegisterRequest, hop: Hop) -> (OutsideRequest, Asked) {
+        let reachable = &self.out.reachable;
+        let local = reachable.local_towards(&hop).unwrap_or(hop.address);
+        let host = reachable.advertised(local);
         let suffix = hop.transport.uri_param().map(|name| format!(";transport={name}")).unwrap_or_default();
         let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
         let mut headers = vec![
@@ -298,17 +247,9 @@ impl Line {
             };
             headers.push((name, answer.value));
         }
-        let request = OutsideRequest {
-            method: Method::Register,
-            uri: self.uri.clone(),
-            hops: vec![hop],
-            connection: None,
-            local,
-            headers,
-            // The registration answers challenges by itself.
-            credentials: None,
-        };
-        (request, contact)
+        // The registration answers challenges by itself.
+        let request = outside(Method::Register, self.uri.clone(), vec![hop], local, headers);
+        (request, Asked { contact, local, tried: hop.address })
     }
 }
 
@@ -345,24 +286,4 @@ fn read(response: &Response, cseq: u32, contact: &str) -> RegisterResponse {
 fn leading_number(value: &[u8]) -> Option<u32> {
     let digits: Vec<u8> = value.iter().copied().take_while(u8::is_ascii_digit).collect();
     std::str::from_utf8(&digits).ok()?.parse().ok()
-}
-
-/// The port of SIP over TLS, for when we don't listen for it ourselves (RFC 3261 §19.1.2).
-const SIPS_PORT: u16 = 5061;
-
-/// The address that the peer sees us at: when the listener is a wildcard, the one that the route
-/// to it leaves from.
-pub(super) fn local_towards(reachable: &Reachable, hop: &Hop) -> Option<SocketAddr> {
-    let mut listen = towards(&reachable.listen, hop.address)?;
-    if hop.transport == Transport::Tls {
-        let secure = towards(&reachable.secure, hop.address);
-        listen = secure.unwrap_or(SocketAddr::new(listen.ip(), SIPS_PORT));
-    }
-    if !listen.ip().is_unspecified() {
-        return Some(listen);
-    }
-    match crate::net::source_address_toward(hop.address) {
-        Ok(ip) => Some(SocketAddr::new(ip, listen.port())),
-        Err(_) => Some(listen),
-    }
 }

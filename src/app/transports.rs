@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use sip::endpoint::flow::PeerId;
 use sip::locate::Families;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
-use super::stop::stopped;
 use super::{StartError, listen_error};
+use crate::config::tls::ServiceTls;
 use crate::config::{Config, Service, Transport, Trunk};
 use crate::ids::TrunkName;
 use crate::net::dns::Resolver;
-use crate::net::signalling::{Signalling, SignallingConfig, TlsListening};
+use crate::net::signalling::{Defences, Signalling, SignallingConfig, TlsListening};
 use crate::net::stream::StreamLimits;
 use crate::net::tls::{PeerSettings, Tls, TlsError, TlsSettings};
+use crate::trunk::{TrunkId, Trunks};
 
 /// The resolver, for the families that SIP listens on; the one named first is tried first.
 pub(super) fn resolver(service: &Service) -> Resolver {
@@ -35,6 +34,7 @@ pub(super) fn resolver(service: &Service) -> Resolver {
 /// The sockets, and what may be reloaded of them.
 pub(super) fn bind(
     config: &Config,
+    trunks: Arc<Trunks>,
     resolver: Arc<Resolver>,
     calls: &tokio::runtime::Handle,
 ) -> Result<(Signalling, Option<Arc<Tls>>), StartError> {
@@ -43,16 +43,25 @@ pub(super) fn bind(
         IpAddr::V4(ip) => (ip.to_string(), None),
         IpAddr::V6(ip) => (format!("[{ip}]"), None),
     });
-    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
-    let carrier = carrier(config)?.map(Arc::new);
+    let retry_after = config.overload.retry_after;
+    let endpoint = sip::endpoint::Config { advertised, retry_after, ..sip::endpoint::Config::default() };
+    let settings = settings(service, &config.trunks, |name| trunks.id_of(name));
+    let carrier = load(settings)?.map(Arc::new);
+    let defences = Defences { defence: Arc::new(config.defence.clone()), overload: config.overload, trunks };
     let tls = carrier.clone().map(|carrier| TlsListening { listen: service.tls.listen.clone(), carrier });
     let streams = StreamLimits {
         connections: service.connections.in_all,
         per_source: service.connections.per_source,
         ..StreamLimits::default()
     };
-    let listening =
-        SignallingConfig { listen: service.sip, listen_also: service.sip_also, tls, endpoint, streams };
+    let listening = SignallingConfig {
+        listen: service.sip,
+        listen_also: service.sip_also,
+        tls,
+        endpoint,
+        streams,
+        defences,
+    };
     let signalling = Signalling::bind(listening, resolver, rand::random(), calls).map_err(|failed| {
         let secure = service.tls.listen.contains(&failed.address);
         let (what, flag) = if secure { ("SIP over TLS", "sips") } else { ("SIP", "--sip") };
@@ -67,17 +76,34 @@ pub(super) fn bind(
 /// # Errors
 /// What is wrong with which file.
 pub fn carrier(config: &Config) -> Result<Option<Tls>, TlsError> {
-    let peers: BTreeMap<PeerId, PeerSettings> = (0..)
-        .zip(&config.trunks)
-        .filter_map(|(number, trunk)| Some((PeerId(number), peer(trunk)?)))
-        .collect();
-    let tls = &config.service.tls;
-    if peers.is_empty() && tls.certificates.is_empty() {
-        return Ok(None);
-    }
-    let settings =
-        TlsSettings { certificates: tls.certificates.clone(), clients: tls.clients.clone(), peers };
-    Tls::load(settings).map(Some)
+    let fresh = Trunks::new(&config.trunks);
+    load(settings(&config.service, &config.trunks, |name| fresh.id_of(name)))
+}
+
+fn load(settings: TlsSettings) -> Result<Option<Tls>, TlsError> {
+    if is_needed(&settings) { Tls::load(settings).map(Some) } else { Ok(None) }
+}
+
+/// Whether there is anything to be done with TLS.
+pub(super) fn is_needed(settings: &TlsSettings) -> bool {
+    !settings.peers.is_empty() || !settings.certificates.is_empty()
+}
+
+/// What TLS is done with, as a server and towards these trunks.
+pub(super) fn settings(
+    service: &Service,
+    trunks: &[Trunk],
+    id: impl Fn(&TrunkName) -> TrunkId,
+) -> TlsSettings {
+    let peers: BTreeMap<PeerId, PeerSettings> =
+        trunks.iter().filter_map(|trunk| Some((PeerId(id(&trunk.name).0), peer(trunk)?))).collect();
+    let ServiceTls { listen: _, certificates, clients } = service.tls.clone();
+    TlsSettings { certificates, clients, peers }
+}
+
+/// By which number the transport knows the server of a trunk, if it has to prove anything.
+pub(super) fn peer_id(trunk: &crate::trunk::Trunk) -> Option<PeerId> {
+    peer(&trunk.config).map(|_| PeerId(trunk.id.0))
 }
 
 /// What the server of a trunk has to prove.
@@ -98,41 +124,8 @@ fn peer(trunk: &Trunk) -> Option<PeerSettings> {
     })
 }
 
-/// By which numbers the transport knows the servers of trunks.
-pub(super) fn peers(config: &Config) -> Arc<BTreeMap<TrunkName, PeerId>> {
-    let numbered = (0..).zip(&config.trunks);
-    let known =
-        numbered.filter_map(|(number, trunk)| peer(trunk).map(|_| (trunk.name.clone(), PeerId(number))));
-    Arc::new(known.collect())
-}
-
 /// The listener of the family of `peer`, else the first.
 pub(super) fn towards(listening: &[SocketAddr], peer: SocketAddr) -> Option<SocketAddr> {
     let same = listening.iter().find(|address| address.is_ipv4() == peer.is_ipv4());
     same.or(listening.first()).copied()
-}
-
-/// Reads certificates, keys and authorities again at each SIGHUP.
-pub(super) async fn reload_on_hangup(tls: Arc<Tls>, mut stop: watch::Receiver<bool>) {
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => {
-            tracing::error!(%error, "SIGHUP can't be received: certificates are not reloaded");
-            return;
-        }
-    };
-    loop {
-        tokio::select! {
-            received = hangups.recv() => if received.is_none() { return },
-            () = stopped(&mut stop) => return,
-        }
-        let tls = Arc::clone(&tls);
-        // Files are read, the whole store of the system's authorities among them.
-        let reloaded = tokio::task::spawn_blocking(move || tls.reload()).await;
-        match reloaded {
-            Ok(Ok(())) => tracing::info!("certificates, keys and authorities were read again"),
-            Ok(Err(error)) => tracing::error!(%error, "nothing was reloaded; what was there before stays"),
-            Err(error) => tracing::error!(%error, "nothing was reloaded"),
-        }
-    }
 }

@@ -8,7 +8,6 @@ use media::codec::Codec;
 use media::sdp::{CodecOrder, LocalMedia, SdpError};
 use media::session::{Prefix, SourcePolicy};
 use rand::Rng;
-use sip::endpoint::flow::Flow;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
@@ -66,7 +65,8 @@ struct Offered {
 impl Inbound {
     /// Takes one call from its INVITE to its end.
     pub async fn answer(&self, invite: IncomingInvite, handle: CallHandle, mailbox: mpsc::Receiver<Mail>) {
-        let Some(trunk) = self.trunk_of(invite.flow) else {
+        let (source, local) = (invite.flow.peer.ip(), invite.flow.local.ip());
+        let Some(trunk) = self.trunks.of_message(source, local) else {
             tracing::info!(source = %invite.flow.peer, "an INVITE from an address of no trunk");
             self.turn_away(&invite, StatusCode::FORBIDDEN, None, &self.refused.unlisted);
             return;
@@ -94,13 +94,6 @@ impl Inbound {
                 self.turn_away(&offered.invite, status, Some(RETRY_AFTER), &self.refused.unavailable);
             }
         }
-    }
-
-    /// The trunk of the address that the INVITE came from. A softphone of this machine may send
-    /// from the address of a network card to the loopback; the kernel lets nobody else do that.
-    fn trunk_of(&self, flow: Flow) -> Option<Arc<Trunk>> {
-        let of = |ip| self.trunks.of_source(ip).cloned();
-        of(flow.peer.ip()).or_else(|| of(flow.local.ip()).filter(|_| flow.local.ip().is_loopback()))
     }
 
     fn turn_away(
@@ -208,10 +201,16 @@ impl Inbound {
                 reason: EndReason::RejectedBlocked,
             });
         }
+        let refused = offered.trunk.refused();
         let trunk = &offered.trunk.config;
         let trunk_limit = trunk.admission.max_calls.map(std::num::NonZeroU32::get);
         self.admission
             .admit(&tenant.tenant_id, &tenant.limits, &trunk.name, trunk_limit, Instant::now())
+            .inspect_err(|refusal| {
+                if *refusal == Refusal::TrunkFull {
+                    refused.full.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            })
             .map_err(|refusal| Input::Refused {
                 status: refusal.status(),
                 retry_after: refusal.retry_after(),

@@ -1,8 +1,10 @@
 //! The command line: one file for each command.
 
+mod bans;
 mod call;
 mod calls;
 mod control;
+mod reload;
 mod serve;
 mod speech;
 mod tenant;
@@ -50,6 +52,12 @@ enum Command {
     Trunks(trunks::Flags),
     /// Show the SIP messages of a call, or capture those of all.
     Trace(trace::Flags),
+    /// Show which sources the running service doesn't listen to.
+    Bans(bans::Flags),
+    /// Lift the ban of an address.
+    Unban(bans::Unban),
+    /// Let the running service read its configuration anew.
+    Reload,
     /// Check the configuration, and say what is wrong with it by file and line.
     Check,
     /// Work on tenants.
@@ -71,6 +79,9 @@ pub fn main() -> ExitCode {
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
         Some(Command::Trace(flags)) => trace::run(&cli.common, &flags),
+        Some(Command::Bans(flags)) => bans::run(&cli.common, &flags),
+        Some(Command::Unban(flags)) => bans::unban(&cli.common, &flags),
+        Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),

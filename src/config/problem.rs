@@ -174,6 +174,12 @@ pub enum ProblemKind {
     /// A minimum above the value it is the minimum of.
     #[error("is longer than `session_expires`; write a number up to that")]
     AboveExpires,
+    /// The longest ban is shorter than the first.
+    #[error("is shorter than `ban_seconds`; write that number or a larger one")]
+    BelowBan,
+    /// Two users of one name.
+    #[error("\"{0}\" is there twice; give each user a name of its own")]
+    SameUser(String),
 }
 
 /// Why a password can't be had.

@@ -57,7 +57,10 @@ impl<'a> Table<'a> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             let found = value.get_ref().type_str();
-            let kind = ProblemKind::WrongType { found, wanted: "[[trunk]] with two brackets for each trunk" };
+            let kind = ProblemKind::WrongType {
+                found,
+                wanted: "[[trunk]] with two brackets, or what its name is, for each entry",
+            };
             sink.problem(Some(value.span()), self.subject(key), kind);
             return Vec::new();
         };
@@ -67,7 +70,7 @@ impl<'a> Table<'a> {
                 tables.push(Table::new(
                     Some(entries),
                     entry.span(),
-                    format!("[[{key}]] number {}, ", at + 1),
+                    format!("{}[[{key}]] number {}, ", self.label, at + 1),
                 ));
             }
         }

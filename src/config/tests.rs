@@ -378,3 +378,59 @@ fn mistakes_about_tls_are_told() {
         assert_told(&text, expected);
     }
 }
+
+#[test]
+fn limits_are_read_and_checked() {
+    let config = good(
+        "[defence]\nmessages_per_second = 0\nban_seconds = 10\nban_seconds_most = 10\n\
+         scanner_user_agents = ['x']\nexempt = ['192.0.2.0/24']\n[overload]\ndelay_ms = 0\n",
+    )
+    .config;
+    assert_eq!((config.defence.messages_per_second, config.defence.invites_per_second), (0, 10));
+    assert_eq!(
+        (config.defence.ban, config.defence.ban_most),
+        (Duration::from_secs(10), Duration::from_secs(10))
+    );
+    assert_eq!((config.defence.scanner_user_agents.len(), config.defence.exempt.len()), (1, 1));
+    assert_eq!((config.overload.delay, config.overload.calls_setting_up), (Duration::ZERO, 4_000));
+    assert_told(
+        "[defence]\nban_seconds = 100\nban_seconds_most = 99\n",
+        "f.toml:3:20: [defence], key `ban_seconds_most`: is shorter than `ban_seconds`",
+    );
+    assert_told("[defence]\nscanner_user_agents = []\n", "is empty");
+    assert_told("[overload]\ncalls_setting_up = 0\n", "is out of range");
+    let long = good("[defence]\nban_seconds = 100000\n").config.defence;
+    assert_eq!(long.ban_most, long.ban, "the longest is no shorter than the first");
+}
+
+#[test]
+fn a_trunk_may_ask_its_callers_for_a_password() {
+    let user = "[[trunk.auth_inbound]]\nusername = 'u'\npassword_env = 'SET'\n";
+    let loaded = good(&format!("{}{user}", OPEN.replace("192.0.2.0/24", "0.0.0.0/0")));
+    assert_eq!(loaded.warnings, [], "open to all, and yet not to everybody");
+    let authentication = loaded.config.trunks[0].authentication.clone().unwrap();
+    assert_eq!((authentication.realm.as_str(), authentication.users.len()), ("offhook", 1));
+    assert_eq!(authentication.users[0].username, "u");
+    let realm = good(&format!("{OPEN}auth_realm = 'r'\n{user}")).config.trunks[0].clone();
+    assert_eq!(realm.authentication.unwrap().realm, "r");
+
+    assert_told(&format!("{OPEN}auth_realm = 'r'\n"), "it goes with users");
+    assert_told(&format!("{OPEN}auth_inbound = []\n"), "is empty");
+    assert_told(&format!("{OPEN}{user}{user}"), "\"u\" is there twice");
+    assert_told(
+        &format!("{OPEN}[[trunk.auth_inbound]]\nusername = 'u'\n"),
+        "trunk \"b\", [[auth_inbound]] number 1, key `password_file`: is missing",
+    );
+    assert_told(&format!("{OPEN}[[trunk.auth_inbound]]\npassword_env = 'SET'\n"), "write the user's name");
+    assert_told(&format!("{OPEN}{user}nam = 'x'\n"), "unknown key");
+}
+
+#[test]
+fn only_peers_are_pinged() {
+    let peer = "[[trunk]]\nname = 'p'\nmode = 'peer'\npeer = '192.0.2.1'\n";
+    let health = |text: &str| good(text).config.trunks[0].health;
+    assert_eq!(health(peer), HealthCheck { interval: Duration::from_secs(30), failures: 3 });
+    let off = health(&format!("{peer}options_ping_seconds = 0\noptions_ping_failures = 2\n"));
+    assert_eq!(off, HealthCheck { interval: Duration::ZERO, failures: 2 });
+    assert_told(&format!("{OPEN}options_ping_seconds = 5\n"), "it belongs to mode = \"peer\"");
+}

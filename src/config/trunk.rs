@@ -40,6 +40,13 @@ pub struct Trunk {
     pub refer: ReferPolicy,
     /// Which calls are let in.
     pub admission: Admission,
+    /// Who has to give a password. Default: nobody, the source address is trusted.
+    pub authentication: Option<Authentication>,
+    /// Whether provisional responses are sent reliably to who can take that (RFC 3262).
+    /// Default false: only to who demands it.
+    pub reliable_provisional: bool,
+    /// How a peer's life is watched.
+    pub health: HealthCheck,
 }
 
 /// How a trunk is connected.
@@ -140,6 +147,8 @@ pub struct Identity {
     pub from_domain: Option<String>,
     /// The number shown to people we call. Default: `from_user`.
     pub caller_id: Option<String>,
+    /// Where the number shown to people we call is put. Default: From, P-Asserted-Identity.
+    pub caller_id_in: Vec<ShownIdentity>,
     /// Where a caller's number is read from: the first of these that has one.
     /// Default: P-Asserted-Identity, Remote-Party-ID, From.
     pub caller_number_from: Vec<CallerNumberSource>,
@@ -154,6 +163,20 @@ choice! {
         RemotePartyId = "remote_party_id",
         /// `From`.
         From = "from",
+    }
+}
+
+choice! {
+    /// Where the number shown to people we call can stand.
+    ShownIdentity {
+        /// `From`; without it our account stands there.
+        From = "from",
+        /// `P-Asserted-Identity` (RFC 3325), for a carrier that trusts us.
+        PAssertedIdentity = "p_asserted_identity",
+        /// `P-Preferred-Identity` (RFC 3325), for a carrier that checks.
+        PPreferredIdentity = "p_preferred_identity",
+        /// `Remote-Party-ID`, their predecessor.
+        RemotePartyId = "remote_party_id",
     }
 }
 
@@ -298,6 +321,24 @@ pub struct Admission {
     pub max_calls_per_second: Option<NonZeroU32>,
 }
 
+/// Who may call, by password (RFC 3261 §22).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// The realm of our challenges. Default `offhook`.
+    pub realm: String,
+    /// Everybody who has a password.
+    pub users: Vec<Credentials>,
+}
+
+/// OPTIONS sent to a peer at intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How often; zero: never. Default 30 s.
+    pub interval: Duration,
+    /// Failures in a row after which an address is taken for down. Default 3.
+    pub failures: u32,
+}
+
 /// Where calls may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sources {
@@ -346,7 +387,28 @@ impl Trunk {
                 max_calls: None,
                 max_calls_per_second: None,
             },
+            authentication: None,
+            reliable_provisional: false,
+            health: HealthCheck::default(),
         })
+    }
+
+    /// Whether the other one is connected in the same way: what is known of one trunk's
+    /// registration and addresses holds for the other as well.
+    #[must_use]
+    pub fn connects_as(&self, other: &Self) -> bool {
+        self.mode == other.mode
+            && self.transport == other.transport
+            && self.tls == other.tls
+            && self.credentials == other.credentials
+            && self.identity.from_domain == other.identity.from_domain
+            && self.health == other.health
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), failures: 3 }
     }
 }
 
@@ -356,6 +418,7 @@ impl Default for Identity {
             from_user: "offhook".to_owned(),
             from_domain: None,
             caller_id: None,
+            caller_id_in: vec![ShownIdentity::From, ShownIdentity::PAssertedIdentity],
             caller_number_from: vec![
                 CallerNumberSource::PAssertedIdentity,
                 CallerNumberSource::RemotePartyId,

@@ -11,8 +11,8 @@ use super::reader::Table;
 use super::secret::{self, Surroundings};
 use super::tls;
 use super::trunk::{
-    Admission, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy, Registrar,
-    SessionTimer, SourceWord, Sources, Transport, Trunk,
+    Admission, HealthCheck, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy,
+    Registrar, SessionTimer, SourceWord, Sources, Transport, Trunk,
 };
 use super::value::{Line, Located};
 use crate::ids::TrunkName;
@@ -83,6 +83,7 @@ fn read_keys(
     let mode = mode(table, word, user.as_deref(), sink);
     let credentials = credentials(table, word, user.clone(), around, sink);
     let transport = table.or("transport", Transport::Udp, sink);
+    let authentication = super::auth_inbound::read(table, around, sink);
     let trunk = Trunk {
         transport,
         tls: tls::trunk(table, mode.as_ref(), transport, around, sink),
@@ -92,7 +93,10 @@ fn read_keys(
         media: media(table, sink),
         session_timer: session_timer(table, sink),
         refer: table.or("refer", ReferPolicy::Sip, sink),
-        admission: admission(table, mode.as_ref(), sink),
+        admission: admission(table, mode.as_ref(), authentication.is_some(), sink),
+        authentication,
+        reliable_provisional: table.or("reliable_provisional", false, sink),
+        health: health(table, word, sink),
         // Last, so that every key was read, and what is wrong with it reported, before giving up.
         mode: mode?,
         name: name?.value,
@@ -188,10 +192,12 @@ fn identity(
         sink.problem(Some(located.span.clone()), table.subject("from_domain"), kind);
     }
     let order = table.list("caller_number_from", sink);
+    let shown_in = table.list("caller_id_in", sink);
     Identity {
         from_user: text(table, "from_user", sink).or(user).unwrap_or(defaults.from_user),
         from_domain: domain.map(|l| l.value.host).as_ref().or(home).map(Host::to_string),
         caller_id: text(table, "caller_id", sink),
+        caller_id_in: shown_in.map_or(defaults.caller_id_in, |l| l.value),
         caller_number_from: order.map_or(defaults.caller_number_from, |l| l.value),
     }
 }
@@ -241,7 +247,26 @@ fn session_timer(table: &mut Table<'_>, sink: &mut Sink<'_>) -> SessionTimer {
     timer
 }
 
-fn admission(table: &mut Table<'_>, mode: Option<&Mode>, sink: &mut Sink<'_>) -> Admission {
+fn health(table: &mut Table<'_>, word: Option<ModeWord>, sink: &mut Sink<'_>) -> HealthCheck {
+    let defaults = HealthCheck::default();
+    let interval = table.whole("options_ping_seconds", 0..=3_600, sink);
+    let failures = table.whole("options_ping_failures", 1..=100, sink);
+    if word.is_some_and(|word| word != ModeWord::Peer) {
+        let keys = ["options_ping_seconds", "options_ping_failures"];
+        refuse(table, &keys, "it belongs to mode = \"peer\"", sink);
+    }
+    HealthCheck {
+        interval: interval.map_or(defaults.interval, |l| Duration::from_secs(l.value.into())),
+        failures: failures.map_or(defaults.failures, |l| l.value),
+    }
+}
+
+fn admission(
+    table: &mut Table<'_>,
+    mode: Option<&Mode>,
+    authenticated: bool,
+    sink: &mut Sink<'_>,
+) -> Admission {
     let listed = table.list::<Cidr>("sources", sink);
     let open = matches!(mode, Some(Mode::Open));
     if open {
@@ -252,7 +277,8 @@ fn admission(table: &mut Table<'_>, mode: Option<&Mode>, sink: &mut Sink<'_>) ->
             sink,
         );
     }
-    if let Some(listed) = listed.as_ref().filter(|l| open && l.value.iter().any(|n| n.prefix() == 0)) {
+    let to_all = |listed: &&Located<Vec<Cidr>>| listed.value.iter().any(|network| network.prefix() == 0);
+    if !authenticated && let Some(listed) = listed.as_ref().filter(to_all) {
         sink.warn(Some(listed.span.clone()), table.subject("sources"), WarningKind::OpenToAll);
     }
     let next_hop = mode.and_then(Mode::next_hop).and_then(HostPort::address);

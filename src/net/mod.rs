@@ -2,6 +2,7 @@
 //! calls, only addresses, messages and media sessions.
 
 pub mod batch;
+pub mod defence;
 pub mod dns;
 mod media_ports;
 #[cfg(test)]

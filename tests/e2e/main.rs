@@ -10,10 +10,13 @@
 mod bad_input;
 mod calls;
 mod crash;
+mod defence;
 mod drain;
 mod keypad;
 mod message;
 mod outbound;
+mod overload;
+mod reload;
 mod rig;
 mod scenarios;
 mod startup;

@@ -15,6 +15,7 @@ mod glare;
 mod hanging_up;
 mod hops;
 mod hostile;
+mod injection;
 mod offers;
 mod prack;
 mod refer;

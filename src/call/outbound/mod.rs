@@ -199,14 +199,15 @@ impl Outbound {
     /// The trunk that was asked for, or the first that is up.
     fn trunk(&self, wanted: Option<&TrunkName>) -> Result<Arc<Trunk>, OriginateError> {
         let calls = |trunk: &&Arc<Trunk>| trunk.config.mode != config::Mode::Open;
+        let trunks = self.trunks.list();
         match wanted {
             Some(name) => {
-                let trunk = self.trunks.iter().find(|trunk| trunk.config.name == *name);
+                let trunk = trunks.iter().find(|trunk| trunk.config.name == *name);
                 let trunk = trunk.ok_or_else(|| OriginateError::UnknownTrunk(name.clone()))?;
                 Some(trunk).filter(calls).cloned().ok_or_else(|| OriginateError::OneWay(name.clone()))
             }
             None => {
-                let mut able = self.trunks.iter().filter(calls);
+                let mut able = trunks.iter().filter(calls);
                 able.find(|trunk| trunk.is_up()).cloned().ok_or(OriginateError::NoTrunk)
             }
         }

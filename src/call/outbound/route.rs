@@ -9,9 +9,8 @@ use sip::message::{HeaderName, NameAddr, Response, Uri};
 
 use super::number::Allowed;
 use crate::call::ports::{OutgoingInvite, Way};
-use crate::config;
 use crate::ids::E164;
-use crate::trunk::Trunk;
+use crate::trunk::{Caller, IdentityHeaders, Trunk, identity_headers};
 
 /// Redirections followed in one call (RFC 3261 §8.1.3.4 leaves the number to us).
 const MAX_REDIRECTIONS: usize = 3;
@@ -62,7 +61,9 @@ impl Route {
             Some(address) => self.way.hops.first().map(|hop| Hop { address, ..*hop }).into_iter().collect(),
             None => self.way.hops.clone(),
         };
-        let (from, headers) = identity(&self.trunk.config, &self.way.advertised.ip().to_string());
+        let ours = host(self.way.advertised);
+        let IdentityHeaders { from, headers } =
+            identity_headers(&self.trunk.config, Caller::default(), false, &ours);
         OutgoingInvite {
             to: text(NameAddr::new(None, &uri).raw()),
             uri,
@@ -138,17 +139,6 @@ fn preference(contact: &NameAddr) -> u16 {
         .rev()
         .find(|thousandths| q.is_some_and(|q| f32::from(*thousandths) <= q * 1_000.0))
         .unwrap_or(0)
-}
-
-/// `From`, and the header that asserts the number shown (RFC 3325 §9.1).
-fn identity(trunk: &config::Trunk, address: &str) -> (String, Vec<(HeaderName, Bytes)>) {
-    let identity = &trunk.identity;
-    let domain = identity.from_domain.as_deref().unwrap_or(address);
-    let shown = identity.caller_id.as_deref().unwrap_or(&identity.from_user);
-    let caller = NameAddr::new(None, &Uri::sip(Some(shown), domain, None));
-    let asserted = (HeaderName::PAssertedIdentity, Bytes::copy_from_slice(caller.raw()));
-    let headers = identity.caller_id.is_some().then_some(asserted).into_iter().collect();
-    (text(caller.raw()), headers)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -4,35 +4,50 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Target, Transport};
 use sip::endpoint::policy::{PolicyId, Standing};
-use sip::endpoint::{ClientId, Config, Endpoint, Event, Input, Output, Transmit};
+use sip::endpoint::{Admission, ClientId, Config, Endpoint, Event, Input, Output, Transmit};
 use sip::message::{HeaderName, Response};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::delivery::{self, Next, Sending, Way};
 use super::handle::COMMANDS;
+use super::intake::{Arrival, AudioGauge, Defences, Intake, Sorted};
 use super::outgoing::Outgoing;
 use super::{Command, NoResponse, SignallingHandle, Snapshot};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
+use crate::net::defence::Dropped;
 use crate::net::dns::Resolver;
 use crate::net::stream::{NetEvent, StreamCounters, StreamLimits};
 use crate::net::tcp::{Plain, TcpTransport};
 use crate::net::tls::{Tls, TlsTransport};
 use crate::net::udp::UdpSockets;
 use crate::trace::Tap;
+use crate::trunk::{Origin, peer_policy};
 
-/// Commands taken in one turn, so that datagrams get theirs.
-const COMMANDS_PER_TURN: usize = 128;
+/// Commands taken in one turn: answers to calls that were let in go before new calls.
+const COMMANDS_PER_TURN: usize = 1_024;
+/// Messages from streams taken in one turn.
+const STREAM_EVENTS_PER_TURN: usize = 256;
+/// How often the UDP socket is read in one turn, 64 datagrams each time at most.
+const READS_PER_TURN: usize = 8;
+/// Messages that begin something and are let in, in one turn. Those that are turned away cost
+/// little and don't count.
+const NEW_PER_TURN: usize = 16;
+/// How many of them are let in although there is a queue, and how long a turn may take for all:
+/// whatever comes meanwhile waits in the socket's buffer.
+const FAVOURED: (usize, Duration) = (8, Duration::from_millis(3));
+/// The same when refusals are about to come too late to spare us repeated INVITEs.
+const FAVOURED_LATE: (usize, Duration) = (2, Duration::from_millis(12));
+/// The wait from which on they are.
+const LATE: Duration = Duration::from_millis(200);
 /// Messages from streams that wait for the task.
 const STREAM_EVENTS: usize = 1_024;
-
-/// Whoever sends is listened to; the call side decides about calls.
-const LISTED: Standing = Standing::Listed(PolicyId(0));
 
 /// Where to listen and how to behave.
 #[derive(Clone)]
@@ -47,6 +62,8 @@ pub struct SignallingConfig {
     pub endpoint: Config,
     /// Bounds of the connections, for TCP and for TLS each.
     pub streams: StreamLimits,
+    /// Who is listened to and how much.
+    pub defences: Defences,
 }
 
 /// Where to listen for TLS, and what it is done with.
@@ -71,6 +88,9 @@ pub struct BindError {
 /// The endpoint with its sockets, bound but not yet running.
 pub struct Signalling {
     endpoint: Endpoint,
+    intake: Intake,
+    /// Whether the service takes calls at all.
+    door: Admission,
     udp: UdpSockets<Sending>,
     tcp: TcpTransport<Sending>,
     tls: Option<TlsTransport<Sending>>,
@@ -81,6 +101,31 @@ pub struct Signalling {
     resolver: Arc<Resolver>,
     tap: Tap,
     outgoing: Outgoing,
+}
+
+/// Gives a message to the endpoint, which turns away a call that is to be shed as it turns away
+/// all of them while the door is closed.
+fn feed(endpoint: &mut Endpoint, door: Admission, arrival: Arrival, now: Instant) {
+    let Arrival { flow, bytes, origin, shed } = arrival;
+    let standing = match origin {
+        Origin::Unlisted => Standing::Unlisted,
+        Origin::Peer(trunk) | Origin::Guest(trunk) => Standing::Listed(PolicyId(trunk.0)),
+    };
+    if shed {
+        endpoint.set_admission(Admission::Closed);
+    }
+    endpoint.handle(Input::Received { flow, bytes, standing }, now);
+    if shed {
+        endpoint.set_admission(door);
+    }
+}
+
+/// Shows a message to whoever traces, unless nobody listens to its source: strangers would fill
+/// the memory that traces have.
+fn tap_in(tap: &mut Tap, sorted: &Sorted, flow: &Flow, bytes: &Bytes) {
+    if !matches!(sorted, Sorted::Dropped(_)) {
+        tap.received(flow, bytes);
+    }
 }
 
 /// Resolves once the flag is up, or whoever could raise it is gone.
@@ -113,8 +158,14 @@ impl Signalling {
         let tcp = TcpTransport::bind(&udp.local_addresses(), Arc::new(Plain), limits.clone(), events.clone())
             .map_err(bound)?;
         let tls = config.tls.map(|tls| TlsTransport::bind(&tls.listen, tls.carrier, limits, events));
+        let mut endpoint = Endpoint::new(config.endpoint, seed);
+        for trunk in config.defences.trunks.list().iter() {
+            endpoint.set_policy(PolicyId(trunk.id.0), peer_policy(&trunk.config));
+        }
         Ok(Self {
-            endpoint: Endpoint::new(config.endpoint, seed),
+            endpoint,
+            intake: Intake::new(config.defences, Instant::now()),
+            door: Admission::Open,
             udp,
             tcp,
             tls: tls.transpose().map_err(bound)?,
@@ -153,11 +204,22 @@ impl Signalling {
         self.handle.clone()
     }
 
+    /// Takes this into account when it decides whether the machine has room for new calls.
+    pub fn watch_audio(&mut self, gauge: AudioGauge) {
+        self.intake.watch_audio(gauge);
+    }
+
     /// Runs until `stop` turns true.
     pub async fn run(mut self, mut sink: impl CallSink, mut stop: watch::Receiver<bool>) {
-        let sleep = tokio::time::sleep(std::time::Duration::ZERO);
+        let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
+        let mut busy = false;
         loop {
+            if busy {
+                // The calls that were let in get their turn before more are: they are tasks of
+                // this thread too.
+                tokio::task::yield_now().await;
+            }
             let due = self.endpoint.poll_timeout();
             if let Some(due) = due
                 && sleep.deadline() != due.into()
@@ -171,19 +233,26 @@ impl Signalling {
                     tracing::error!(%error, "the UDP socket is gone");
                     break;
                 },
-                Some(command) = self.commands.recv() => self.take_commands(command, &mut sink),
+                Some(command) = self.commands.recv() => self.take_command(command, Instant::now(), &mut sink),
                 Some(event) = self.stream_events.recv() => self.take_stream_event(event),
                 () = &mut sleep, if due.is_some() => {}
+                () = std::future::ready(()), if busy => {}
             }
+            // Whichever woke us, each has its turn: what belongs to calls that are up, answers to
+            // those that were let in, and then new ones.
             let now = Instant::now();
-            self.receive(now, &mut sink);
+            let more = self.receive(now);
+            self.take_stream_events();
+            self.take_commands(&mut sink);
+            self.let_in(now);
+            busy = more || !self.intake.is_empty();
             if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
                 self.endpoint.handle(Input::Timeout, now);
             }
             self.work_off(&mut sink);
             self.tap.flush();
         }
-        let grace = std::time::Duration::from_millis(500);
+        let grace = Duration::from_millis(500);
         let tls = async {
             if let Some(tls) = self.tls {
                 tls.shutdown(grace).await;
@@ -192,25 +261,72 @@ impl Signalling {
         tokio::join!(self.tcp.shutdown(grace), tls);
     }
 
-    fn receive(&mut self, now: Instant, sink: &mut impl CallSink) {
-        let Self { udp, endpoint, tap, .. } = self;
-        let received = udp.receive(|datagram| {
-            let flow = Flow {
-                transport: Transport::Udp,
-                peer: datagram.source,
-                local: datagram.local,
-                connection: None,
-            };
-            tap.received(&flow, &datagram.bytes);
-            endpoint.handle(Input::Received { flow, bytes: datagram.bytes, standing: LISTED }, now);
-        });
-        if let Err(error) = received {
-            tracing::debug!(%error, "a datagram could not be received");
+    /// Empties the socket as far as a turn allows: what belongs to a call is handled at once,
+    /// what begins one waits. Whether there may be more.
+    fn receive(&mut self, now: Instant) -> bool {
+        let Self { udp, endpoint, intake, door, tap, .. } = self;
+        for _ in 0..READS_PER_TURN {
+            let received = udp.receive(|datagram| {
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    peer: datagram.source,
+                    local: datagram.local,
+                    connection: None,
+                };
+                let bytes = datagram.bytes;
+                let sorted = intake.sort(flow, bytes.clone(), datagram.queued_for, now);
+                tap_in(tap, &sorted, &flow, &bytes);
+                if let Sorted::Now(arrival) = sorted {
+                    feed(endpoint, *door, arrival, now);
+                }
+            });
+            match received {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a datagram could not be received");
+                    return false;
+                }
+            }
         }
-        let _ = sink;
+        true
+    }
+
+    /// Handles what has waited, as much as a turn allows.
+    fn let_in(&mut self, now: Instant) {
+        let Self { endpoint, intake, door, .. } = self;
+        let (favoured, time) = if intake.longest_wait(now) > LATE { FAVOURED_LATE } else { FAVOURED };
+        let mut let_in = 0;
+        while let_in < NEW_PER_TURN {
+            let at = Instant::now();
+            let Some(arrival) = intake.next(let_in < favoured, at) else { break };
+            let_in += usize::from(!arrival.shed);
+            feed(endpoint, *door, arrival, at);
+            if at.saturating_duration_since(now) > time {
+                break;
+            }
+        }
+    }
+
+    fn take_stream_events(&mut self) {
+        for _ in 0..STREAM_EVENTS_PER_TURN {
+            let Ok(event) = self.stream_events.try_recv() else { return };
+            self.take_stream_event(event);
+        }
+    }
+
+    /// Who isn't listened to needs no connection.
+    fn hang_up_on(&self, flow: &Flow) {
+        let Some(connection) = flow.connection else { return };
+        match (flow.transport, &self.tls) {
+            (Transport::Tls, Some(tls)) => tls.close(connection),
+            (Transport::Tls, None) | (Transport::Udp, _) => {}
+            (Transport::Tcp, _) => self.tcp.close(connection),
+        }
     }
 
     fn take_stream_event(&mut self, event: NetEvent<Sending>) {
+        let now = Instant::now();
         match event {
             NetEvent::Message { mut flow, bytes } => {
                 // Where we can be reached is the port that we listen on, not the one that a
@@ -218,8 +334,14 @@ impl Signalling {
                 if let Some(listening) = self.listening(flow.transport, flow.local) {
                     flow.local.set_port(listening.port());
                 }
-                self.tap.received(&flow, &bytes);
-                self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, Instant::now());
+                let sorted = self.intake.sort(flow, bytes.clone(), Duration::ZERO, now);
+                tap_in(&mut self.tap, &sorted, &flow, &bytes);
+                match sorted {
+                    Sorted::Now(arrival) => feed(&mut self.endpoint, self.door, arrival, now),
+                    Sorted::Later => {}
+                    Sorted::Dropped(Dropped::Banned) => self.hang_up_on(&flow),
+                    Sorted::Dropped(_) => {}
+                }
             }
             closed @ NetEvent::Closed { .. } => {
                 for sending in delivery::undelivered(closed) {
@@ -229,16 +351,27 @@ impl Signalling {
         }
     }
 
-    fn take_commands(&mut self, first: Command, sink: &mut impl CallSink) {
+    fn take_commands(&mut self, sink: &mut impl CallSink) {
         let now = Instant::now();
-        self.take_command(first, now, sink);
-        for _ in 1..COMMANDS_PER_TURN {
+        for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return };
             self.take_command(command, now, sink);
         }
     }
 
+    /// Tells the overload control how calls come along.
+    fn observe(&mut self, command: &Command, now: Instant) {
+        match command {
+            Command::Ring(dialog) => self.intake.begun(*dialog, now),
+            Command::Accept(dialog, _) | Command::Reject(dialog, ..) | Command::Forget(dialog) => {
+                self.intake.settled(*dialog, now);
+            }
+            _ => {}
+        }
+    }
+
     fn take_command(&mut self, command: Command, now: Instant, sink: &mut impl CallSink) {
+        self.observe(&command, now);
         let endpoint = &mut self.endpoint;
         match command {
             Command::Invite(invite, handle) => self.outgoing.invite(*invite, handle, endpoint, now),
@@ -285,7 +418,6 @@ impl Signalling {
                 };
                 self.waiting.insert(client, answer);
             }
-            Command::Admit(admission) => endpoint.set_admission(admission),
             Command::Resolved(transmit, hops) => {
                 let way = match &transmit.target {
                     Target::Name { host, .. } => Way::to_domain(host, hops),
@@ -293,6 +425,21 @@ impl Signalling {
                 };
                 self.deliver(way.next(transmit));
             }
+            Command::Admit(admission) => {
+                self.door = admission;
+                endpoint.set_admission(admission);
+            }
+            Command::Agree(policies, done) => {
+                for (id, policy) in policies {
+                    endpoint.set_policy(id, policy);
+                }
+                // The asker may have gone.
+                let _ = done.send(());
+            }
+            Command::Defend(defence, overload) => self.intake.set(defence, overload),
+            // The askers may have gone.
+            Command::Bans(answer) => drop(answer.send(self.intake.bans(now))),
+            Command::Unban(address, answer) => drop(answer.send(self.intake.unban(address, now))),
             Command::Unresolved(ticket) => {
                 if let Some(ticket) = ticket {
                     endpoint.handle(Input::Undeliverable(ticket), now);
@@ -306,6 +453,7 @@ impl Signalling {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             endpoint: self.endpoint.counters(),
+            intake: self.intake.counters(Instant::now()),
             udp: self.udp.counters(),
             tcp: self.tcp.counters(),
             tls: self.tls.as_ref().map_or(StreamCounters::default(), TlsTransport::counters),
@@ -413,6 +561,7 @@ impl Signalling {
     fn tell(&mut self, event: Event, sink: &mut impl CallSink) {
         let (dialog, signal): (DialogId, Signal) = match event {
             Event::Invite { dialog, request, offer, replaces: _, flow } => {
+                self.intake.handed_over(dialog, Instant::now());
                 sink.invite(IncomingInvite { dialog, request, offer, flow });
                 return;
             }
@@ -447,7 +596,8 @@ impl Signalling {
             // The BYE that was due has been sent.
             Event::Ended { dialog, .. } => (dialog, Signal::Bye),
             Event::Suspicious { source, kind } => {
-                tracing::debug!(%source, ?kind, "a peer does what scanners do");
+                let local = self.listening(Transport::Udp, source).unwrap_or(source);
+                self.intake.suspect(source, local, &kind, Instant::now());
                 return;
             }
             // Offers and requests of ours in a dialog come with a later version; none is made yet.

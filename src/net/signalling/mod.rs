@@ -6,23 +6,30 @@
 mod delivery;
 mod driver;
 mod handle;
+mod intake;
 mod outgoing;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::Hop;
+use sip::endpoint::policy::{PeerPolicy, PolicyId};
 use sip::endpoint::{Admission, Counters, OutsideRequest, Ticket, Transmit};
 use sip::message::{Response, StatusCode};
 use tokio::sync::oneshot;
 
 pub use self::driver::{BindError, Signalling, SignallingConfig, TlsListening};
 pub use self::handle::SignallingHandle;
+pub use self::intake::{AudioGauge, Defences, IntakeCounters};
+use super::defence::BanShown;
 use super::stream::StreamCounters;
 use super::udp::UdpCounters;
 use crate::call::actor::CallHandle;
 use crate::call::ports::OutgoingInvite;
+use crate::config;
 use crate::ids::CallId;
 
 /// What others ask of the endpoint.
@@ -55,6 +62,14 @@ pub enum Command {
     Resolved(Transmit, Vec<Hop>),
     /// Its name can't be looked up.
     Unresolved(Option<Ticket>),
+    /// Take what is agreed with peers; says when it has.
+    Agree(Vec<(PolicyId, PeerPolicy)>, oneshot::Sender<()>),
+    /// Take other limits.
+    Defend(Arc<config::Defence>, config::Overload),
+    /// Tell who is banned.
+    Bans(oneshot::Sender<Vec<BanShown>>),
+    /// Lift the ban of an address; tells whether there was one.
+    Unban(IpAddr, oneshot::Sender<bool>),
     /// Tell what was counted.
     Count(oneshot::Sender<Snapshot>),
 }
@@ -71,6 +86,8 @@ pub struct NoResponse {
 pub struct Snapshot {
     /// By the endpoint.
     pub endpoint: Counters,
+    /// On the way in, before the endpoint.
+    pub intake: IntakeCounters,
     /// On UDP.
     pub udp: UdpCounters,
     /// On TCP.

@@ -81,7 +81,7 @@ impl fmt::Debug for Whom {
 
 /// The carrier: settings, and what was made of them.
 pub struct Tls {
-    settings: TlsSettings,
+    settings: ArcSwap<TlsSettings>,
     current: ArcSwap<Loaded>,
 }
 
@@ -105,7 +105,7 @@ impl Tls {
     /// What is wrong with which file, and what to do.
     pub fn load(settings: TlsSettings) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(Loaded::new(&settings)?);
-        Ok(Self { settings, current })
+        Ok(Self { settings: ArcSwap::from_pointee(settings), current })
     }
 
     /// Reads the files again, for the handshakes to come.
@@ -113,7 +113,17 @@ impl Tls {
     /// # Errors
     /// What is wrong with which file; nothing has changed then.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(Loaded::new(&self.settings)?));
+        self.current.store(Arc::new(Loaded::new(&self.settings.load())?));
+        Ok(())
+    }
+
+    /// Takes other settings, for the handshakes to come, and reads their files.
+    ///
+    /// # Errors
+    /// What is wrong with which file; nothing has changed then.
+    pub fn replace(&self, settings: TlsSettings) -> Result<(), TlsError> {
+        self.current.store(Arc::new(Loaded::new(&settings)?));
+        self.settings.store(Arc::new(settings));
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl Side {
     fn new(settings: TlsSettings, limits: StreamLimits) -> Self {
         let carrier = Arc::new(Tls::load(settings).unwrap());
         let (sender, events) = mpsc::channel(64);
-        let listen = if carrier.settings.certificates.is_empty() { &[][..] } else { &["127.0.0.1:0"] };
+        let listen = if carrier.settings.load().certificates.is_empty() { &[][..] } else { &["127.0.0.1:0"] };
         let listen: Vec<SocketAddr> = listen.iter().map(|address| address.parse().unwrap()).collect();
         let transport = TlsTransport::bind(&listen, Arc::clone(&carrier), limits, sender).unwrap();
         Self { transport, events, carrier }

@@ -52,10 +52,10 @@ impl<T> UdpSockets<T> {
     ///
     /// # Errors
     /// See [`UdpTransport::receive`]; the other socket has been read all the same.
-    pub fn receive(&mut self, mut deliver: impl FnMut(Datagram)) -> io::Result<()> {
+    pub fn receive(&mut self, mut deliver: impl FnMut(Datagram)) -> io::Result<usize> {
         let first = self.first.receive(&mut deliver);
         let second = self.second.as_mut().map_or(Ok(0), |second| second.receive(&mut deliver));
-        first.and(second).map(drop)
+        Ok(first? + second?)
     }
 
     /// See [`UdpTransport::send`]. Gives the ticket back when there is no socket of that family.

@@ -12,7 +12,7 @@ fn trunk(keys: &str) -> Arc<Trunk> {
         "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeer = \"sip.example.com\"\nsources = [\"192.0.2.0/24\"]\n{keys}"
     );
     let loaded = Config::from_toml(&text, None, &Overrides::default(), &|_| None).unwrap();
-    Arc::clone(crate::trunk::Trunks::new(&loaded.config.trunks).iter().next().unwrap())
+    Arc::clone(&crate::trunk::Trunks::new(&loaded.config.trunks).list()[0])
 }
 
 fn route_on(trunk: Arc<Trunk>) -> Route {

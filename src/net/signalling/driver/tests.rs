@@ -26,6 +26,11 @@ fn signalling(dns: &NameServer) -> Signalling {
         tls: None,
         endpoint: Config::default(),
         streams: StreamLimits::default(),
+        defences: Defences {
+            defence: Arc::default(),
+            overload: crate::config::Overload::default(),
+            trunks: Arc::new(crate::trunk::Trunks::new(&[])),
+        },
     };
     let resolver = Resolver::with_servers(&[dns.address()], Families::V4);
     Signalling::bind(config, Arc::new(resolver), [7; 32], &tokio::runtime::Handle::current()).unwrap()
