@@ -36,6 +36,7 @@ use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::Config;
 use crate::http::{self, Readiness};
+use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::SignallingHandle;
 use crate::net::tls::TlsError;
@@ -217,23 +218,14 @@ async fn start(config: Config) -> Result<Running, StartError> {
     let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
-    let mut trunk_tasks = JoinSet::new();
-    for trunk in trunks.iter() {
-        let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
-        let reachable = reachable.clone();
-        trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
-    }
+    let trunk_tasks = look_after_trunks(&trunks, &handle, &reachable, &resolver, &trunks_stopping);
     if let Some(tls) = tls {
         tasks.spawn(transports::reload_on_hangup(tls, stopping.clone()));
     }
     let shown =
         control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission), trace, outbound };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
-    // Calls that an earlier process left open are closed before new ones are taken, unless the
-    // database doesn't let us: what happens meanwhile waits in the journal.
-    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
-        tracing::warn!("the database is slow; calls of an earlier run are closed later");
-    }
+    recover(&carrier).await;
     http.set(Readiness::Ready);
     Ok(Running {
         config,
@@ -255,6 +247,29 @@ async fn start(config: Config) -> Result<Running, StartError> {
         stop,
         tasks,
     })
+}
+
+/// Calls that an earlier process left open are closed before new ones are taken, unless the
+/// database doesn't let us: what happens meanwhile waits in the journal.
+async fn recover(carrier: &Carrier) {
+    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
+        tracing::warn!("the database is slow; calls of an earlier run are closed later");
+    }
+}
+
+fn look_after_trunks(
+    trunks: &Trunks,
+    signalling: &SignallingHandle,
+    reachable: &Reachable,
+    resolver: &Arc<Resolver>,
+    stop: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for trunk in trunks.iter() {
+        let (trunk, handle, resolver) = (Arc::clone(trunk), signalling.clone(), Arc::clone(resolver));
+        tasks.spawn(registrar::look_after(trunk, handle, reachable.clone(), resolver, stop.clone()));
+    }
+    tasks
 }
 
 /// Makes the data directory and what belongs into it, for its owner alone.
