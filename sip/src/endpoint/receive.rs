@@ -246,7 +246,8 @@ pub(crate) const ACCEPT: &str = "application/sdp";
 /// What methods are understood, in `Allow` (§20.5).
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 
-/// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3).
+/// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3), answers that it
+/// can't.
 pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderName, String)>)> {
     let required: Vec<String> = request
         .headers()
@@ -263,7 +264,10 @@ pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderN
         let header = (HeaderName::AcceptEncoding, "identity".to_owned());
         return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![header]));
     }
-    None
+    // An INVITE is answered with a session description or not at all (RFC 3261 §20.1, RFC 4475 §3.3.15).
+    let accepted = request.headers().accept().ok().flatten();
+    let refuses_sdp = accepted.is_some_and(|all| !all.iter().any(|a| a.matches("application", "sdp")));
+    (*request.method() == Method::Invite && refuses_sdp).then(|| (StatusCode::NOT_ACCEPTABLE, Vec::new()))
 }
 
 /// A request that has been here before came back to us: its `Via` has an address of ours with a
