@@ -197,7 +197,7 @@ a=rtpmap:107 H263-1998/90000
 
 const IPV4_MAPPED: &str = "INVITE sip:user@example.com SIP/2.0
 To: sip:user@example.com
-From: \"T. desk phone\" <sip:ted@[::ffff:192.0.2.2]>;tag=hy8
+From: sip:user@east.example.com;tag=81x2
 Via: SIP/2.0/UDP [::ffff:192.0.2.10]:19823;branch=z9hG4bKbh19
 Via: SIP/2.0/UDP [::ffff:192.0.2.2];branch=z9hG4bKas3-111
 Call-ID: SSG9559905523997077@hlau_4100
