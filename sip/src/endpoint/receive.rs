@@ -240,6 +240,9 @@ impl Endpoint {
     }
 }
 
+/// How many option tags are named in `Unsupported`.
+const MOST_TAGS: usize = 16;
+
 /// What bodies are understood, in `Accept`.
 pub(crate) const ACCEPT: &str = "application/sdp";
 
@@ -252,8 +255,10 @@ pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderN
     let required: Vec<String> = request
         .headers()
         .list(HeaderName::Require)
-        .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .filter(|tag| !tag.is_empty())
+        // Nobody means thousands of them; the answer to who sends them stays small.
+        .take(MOST_TAGS)
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
         .collect();
     if !required.is_empty() {
         let header = (HeaderName::Unsupported, required.join(", "));
