@@ -28,6 +28,8 @@ pub struct Seen {
     pub refer_answered: usize,
     pub transferred: usize,
     pub transfer_failed: usize,
+    /// Under way when this side restarted.
+    pub lost: bool,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -53,6 +55,9 @@ pub struct Party {
     outgoing: HashMap<InviteId, (usize, Instant)>,
     invites: HashMap<usize, InviteId>,
     dialogs: HashMap<DialogId, usize>,
+    restarts: u8,
+    /// No call is longer: what the service's watchdog does when no media comes any more.
+    longest: Option<Duration>,
 }
 
 impl Party {
@@ -68,7 +73,14 @@ impl Party {
             outgoing: HashMap::new(),
             invites: HashMap::new(),
             dialogs: HashMap::new(),
+            restarts: 0,
+            longest: None,
         }
+    }
+
+    /// Hangs up whatever is still up after this long.
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     pub fn plan_call(&mut self, number: usize, target: SocketAddr, at: Instant) {
@@ -216,6 +228,7 @@ impl Party {
         if self.seen(dialog).confirmed > 1 {
             return;
         }
+        self.watch(dialog, now);
         if script.callee_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }
@@ -231,8 +244,15 @@ impl Party {
         let seen = &mut self.calls[number];
         seen.answered += 1;
         seen.setup = Some((now - since).saturating_sub(script.answer));
+        self.watch(dialog, now);
         if script.caller_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
+        }
+    }
+
+    fn watch(&mut self, dialog: DialogId, now: Instant) {
+        if let Some(longest) = self.longest {
+            self.plan(now + longest, Plan::HangUp(dialog));
         }
     }
 
@@ -278,6 +298,20 @@ impl Node for Party {
             self.carry_out(plan, now);
         }
         self.work_off(now, out);
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.restarts += 1;
+        self.log.push(format!("restart {now:?}"));
+        for number in self.dialogs.values().chain(self.outgoing.values().map(|(number, _)| number)) {
+            let seen = &mut self.calls[*number];
+            seen.lost |= seen.ended + seen.rejected + seen.cancelled + seen.refused == 0;
+        }
+        self.endpoint = Endpoint::new(Config::default(), [100 + self.restarts; 32]);
+        self.plans.retain(|_, plan| matches!(plan, Plan::Call(..)));
+        self.outgoing.clear();
+        self.invites.clear();
+        self.dialogs.clear();
     }
 
     fn dialogs(&self) -> usize {
