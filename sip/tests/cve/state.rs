@@ -83,7 +83,9 @@ fn cve_2017_17850_requests_without_a_contact() {
                 rig.give(&ack);
                 rig.act(|endpoint, now| endpoint.bye(dialog, "", now));
                 // Where there is no telling where to, it goes where the call came from.
-                assert!(rig.one().goes_to().contains("192.0.2.10:5060"), "{contact}");
+                let bye = rig.one();
+                assert!(bye.goes_to().contains("192.0.2.10:5060"), "{contact}");
+                assert!(bye.request_uri().starts_with("sip:"), "{}", bye.request_uri());
             }
         }
     }

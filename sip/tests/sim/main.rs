@@ -10,6 +10,7 @@ mod party;
 mod script;
 mod world;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use far_end::FarEnd;
@@ -172,7 +173,7 @@ fn run_anything(seed: u64) -> World<Party, Party> {
 
 #[test]
 fn whatever_network_and_peer_do_every_call_comes_to_its_end() {
-    let mut outcomes = [0_u64; 5];
+    let outcomes = RefCell::new([0_u64; 6]);
     for_each_seed(2_000, |seed| {
         let world = run_anything(seed);
         // Nobody waits for anything, and nothing is left on either side.
@@ -180,28 +181,32 @@ fn whatever_network_and_peer_do_every_call_comes_to_its_end() {
         for (number, (a, b)) in world.a.calls.iter().zip(&world.b.calls).enumerate() {
             let both = format!("call {number}: {a:?} and {b:?}");
             if !a.lost {
-                assert_eq!(a.answered + a.rejected, 1, "one outcome for the caller: {both}");
+                // A callee that restarts may answer the same INVITE again: two dialogs, as of a call that forked.
+                let most = if b.lost { 2 } else { 1 };
+                assert!(
+                    (1..=most).contains(&(a.answered + a.rejected)),
+                    "one outcome for the caller: {both}"
+                );
+                assert!(a.answered == 0 || a.rejected == 0, "the same one: {both}");
                 assert_eq!(a.ended, a.answered, "what was answered ends: {both}");
             }
             if !a.lost && !b.lost && a.answered == 1 {
                 assert_eq!((b.accepted, b.ended), (1, 1), "both sides agree on the end: {both}");
             }
             assert!(a.ended <= a.answered && b.ended <= b.accepted, "nothing ends twice: {both}");
+            let seen = [true, a.answered > 0, a.rejected > 0, a.lost, b.lost, b.unconfirmed > 0];
+            seen.iter().zip(outcomes.borrow_mut().iter_mut()).for_each(|(seen, n)| *n += u64::from(*seen));
             if !b.lost {
                 assert_eq!(b.ended, b.accepted, "what was accepted ends: {both}");
                 assert_eq!(b.accepted + b.refused + b.cancelled, b.invites, "one outcome each: {both}");
             }
         }
     });
-    for seed in seeds(200) {
-        let world = run_anything(seed);
-        for (a, b) in world.a.calls.iter().zip(&world.b.calls) {
-            let seen = [a.answered == 1, a.rejected == 1, a.lost, b.lost, b.unconfirmed > 0];
-            seen.iter().zip(&mut outcomes).for_each(|(seen, count)| *count += u64::from(*seen));
-        }
-    }
-    eprintln!("answered, refused, lost by the caller, lost by the callee, never confirmed: {outcomes:?}");
-    assert!(seeds(200).len() < 200 || outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+    let outcomes = outcomes.into_inner();
+    eprintln!(
+        "calls, answered, refused, lost by the caller, lost by the callee, never confirmed: {outcomes:?}"
+    );
+    assert!(seeds(2_000).len() < 2_000 || outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
 }
 
 #[test]
