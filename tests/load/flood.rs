@@ -38,7 +38,7 @@ pub struct Figures {
     before: Latencies,
     meanwhile: Latencies,
     rss: [i64; 3],
-    descriptors: [usize; 2],
+    sockets: [usize; 2],
     /// Sockets for RTP that are kept for the next calls.
     media_sockets: usize,
     back_after: [Option<Duration>; 3],
@@ -62,8 +62,7 @@ impl Flood {
         let calm = Probe::start(service.sip);
         thread::sleep(CALM);
         let before = calm.stop();
-        let (rss_before, descriptors_before, cpu_before) =
-            (service.rss_kb(), service.descriptors(), service.cpu());
+        let (rss_before, sockets_before, cpu_before) = (service.rss_kb(), service.sockets(), service.cpu());
         let received_before = service.metric("offhook_sip_received_total");
         let probe = Probe::start(service.sip);
         let begun = Instant::now();
@@ -84,7 +83,7 @@ impl Flood {
         let meanwhile = probe.stop();
         let cpu = service.cpu() - cpu_before;
         let received = settled(|| service.metric("offhook_sip_received_total")) - received_before;
-        let back_after = until_back(&service, descriptors_before);
+        let back_after = until_back(&service, sockets_before);
         Figures {
             run: self,
             seconds,
@@ -95,7 +94,7 @@ impl Flood {
             before,
             meanwhile,
             rss: [rss_before, peak, service.rss_kb()],
-            descriptors: [descriptors_before, service.descriptors()],
+            sockets: [sockets_before, service.sockets()],
             media_sockets: service.media_sockets(),
             back_after,
             panics: service.panics(),
@@ -133,16 +132,16 @@ fn settled(ask: impl Fn() -> u64) -> u64 {
     }
 }
 
-/// How long it took until there were no more connections, no more calls, and no more descriptors
-/// than before.
-fn until_back(service: &Service, descriptors: usize) -> [Option<Duration>; 3] {
+/// How long it took until there were no more connections, no more calls, and no more sockets than
+/// before but those kept for RTP.
+fn until_back(service: &Service, sockets: usize) -> [Option<Duration>; 3] {
     let begun = Instant::now();
     let mut back = [None; 3];
     while begun.elapsed() <= WATCHED && back.iter().any(Option::is_none) {
         let now = [
             service.metric("offhook_sip_tcp_connections") == 0,
             service.metric("offhook_calls") == 0 && service.metric("offhook_sip_transactions") == 0,
-            service.descriptors() - service.media_sockets() <= descriptors,
+            service.sockets() - service.media_sockets() <= sockets,
         ];
         for (back, now) in back.iter_mut().zip(now) {
             *back = now.then(|| back.unwrap_or(begun.elapsed()));
@@ -277,11 +276,11 @@ impl fmt::Display for Figures {
                 |after| format!("after {:.1} s", after.as_secs_f64()),
             )
         };
-        let [connections, calls, descriptors] = self.back_after.map(back);
+        let [connections, calls, sockets] = self.back_after.map(back);
         write!(
             f,
-            "  connections gone {connections}, calls and transactions {calls}, descriptors back {descriptors} ({} before, {} after of which {} sockets kept for RTP); {} transactions left; {} panics",
-            self.descriptors[0], self.descriptors[1], self.media_sockets, self.transactions_left, self.panics
+            "  connections gone {connections}, calls and transactions {calls}, sockets closed {sockets} ({} before, {} after, {} of them kept open for RTP); {} transactions left; {} panics",
+            self.sockets[0], self.sockets[1], self.media_sockets, self.transactions_left, self.panics
         )
     }
 }

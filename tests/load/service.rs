@@ -69,9 +69,13 @@ impl Service {
         line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     }
 
-    /// Open descriptors.
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    /// Open sockets. Files of the store and the journal are others' affair.
+    pub fn sockets(&self) -> usize {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+        let is_socket = |path: std::path::PathBuf| path.to_string_lossy().starts_with("socket:");
+        all.filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter(|path| is_socket(path.clone()))
+            .count()
     }
 
     /// Its UDP sockets for RTP.

@@ -9,6 +9,7 @@ use crate::disposition::is_response;
 use crate::rig::{ANSWER, Caller, Rig};
 
 /// A message of a call that is up.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Adapted {
     /// From the caller, who goes on from there.
     Request { bytes: Bytes, caller: Caller },
