@@ -305,7 +305,11 @@ impl Node for Party {
         self.log.push(format!("restart {now:?}"));
         for number in self.dialogs.values().chain(self.outgoing.values().map(|(number, _)| number)) {
             let seen = &mut self.calls[*number];
-            seen.lost |= seen.ended + seen.rejected + seen.cancelled + seen.refused == 0;
+            let up = seen.answered + seen.accepted > seen.ended;
+            let undecided = seen.answered + seen.rejected + seen.accepted + seen.refused + seen.cancelled
+                == 0
+                || seen.invites > seen.accepted + seen.refused + seen.cancelled;
+            seen.lost |= up || undecided;
         }
         self.endpoint = Endpoint::new(Config::default(), [100 + self.restarts; 32]);
         self.plans.retain(|_, plan| matches!(plan, Plan::Call(..)));

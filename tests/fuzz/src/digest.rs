@@ -92,7 +92,11 @@ fn both(choices: &mut Choices<'_>) {
     if both && !changed[at].eq_ignore_ascii_case(&byte) {
         changed[at] = byte;
         if let Ok(read) = Authorization::parse(&changed) {
-            assert!(server.verify(&read, line, Some(&password), epoch).is_err(), "{}", changed.escape_ascii());
+            assert!(
+                server.verify(&read, line, Some(&password), epoch).is_err(),
+                "{}",
+                changed.escape_ascii()
+            );
         }
     }
 }

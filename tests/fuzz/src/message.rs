@@ -135,7 +135,8 @@ pub fn uri(data: &[u8]) {
     let mut halves = data.splitn(2, |b| *b == b'\n');
     let (Some(a), Some(b)) = (halves.next(), halves.next()) else { return };
     if let (Ok(a), Ok(b)) = (Uri::parse(a), Uri::parse(b)) {
-        assert_eq!(a == b, b == a, "equality goes both ways");
+        let (forth, back) = (a == b, b == a);
+        assert_eq!(forth, back, "equality goes both ways");
     }
     if let (Ok(user), Ok(host)) = (std::str::from_utf8(a), std::str::from_utf8(b)) {
         let made = Uri::sip(Some(user), host, Some(5060));

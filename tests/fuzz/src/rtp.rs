@@ -25,7 +25,11 @@ fn agreement(choices: &mut Choices<'_>) -> Agreement {
     let flags = choices.byte();
     Agreement {
         codec: if flags & 1 == 0 { Codec::Pcma } else { Codec::Pcmu },
-        payload_type: if flags & 2 == 0 { PayloadTypes::same(8) } else { PayloadTypes { send: 0, receive: 100 } },
+        payload_type: if flags & 2 == 0 {
+            PayloadTypes::same(8)
+        } else {
+            PayloadTypes { send: 0, receive: 100 }
+        },
         telephone_event: (flags & 4 == 0).then_some(PayloadTypes::same(101)),
         ptime_ms: choices.byte(),
         remote: peer(usize::from(flags >> 6)),
@@ -83,7 +87,9 @@ pub fn rtp(data: &[u8]) {
                 }
             }
             6 => session.update(agreement(&mut choices), now),
-            _ => drop(session.send_digit(Digit::from_event(choices.byte() & 15).expect("a key"), choices.u16())),
+            _ => drop(
+                session.send_digit(Digit::from_event(choices.byte() & 15).expect("a key"), choices.u16()),
+            ),
         }
         while let Some(event) = session.poll_event() {
             if let MediaEvent::FirstPacket { source } = event {
@@ -112,7 +118,9 @@ pub fn rtcp(data: &[u8]) {
         count += 1;
         let mut out = [0; rtcp::MAX_BYTES];
         let written = match packet {
-            RtcpPacket::SenderReport(ssrc, info, block) => rtcp::write_report(&mut out, ssrc, Some(info), block),
+            RtcpPacket::SenderReport(ssrc, info, block) => {
+                rtcp::write_report(&mut out, ssrc, Some(info), block)
+            }
             RtcpPacket::ReceiverReport(ssrc, block) => rtcp::write_report(&mut out, ssrc, None, block),
             RtcpPacket::Bye(Some(ssrc)) => rtcp::write_bye(&mut out, ssrc),
             _ => continue,

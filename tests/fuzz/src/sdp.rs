@@ -11,27 +11,30 @@ pub fn sdp(data: &[u8]) {
     let mut choices = Choices::new(data);
     let mut local = side(&mut choices);
     let first_is_ours = choices.chance(64);
-    let mut outstanding = None;
+    // Whether an offer of ours is out.
+    let mut outstanding = first_is_ours;
     if first_is_ours {
-        outstanding = Some(make_offer(&mut local));
+        make_offer(&mut local);
     }
     for text in choices.rest().split(|b| *b == 0xff).take(4) {
-        // The answer to an offer of ours, if one is out; else an offer.
-        let result = match outstanding.take() {
-            Some(()) => offer::accept_answer(text, &local),
-            None => answer::negotiate(text, &local).inspect(|agreed| mirrors(text, agreed)),
+        let result = if std::mem::take(&mut outstanding) {
+            offer::accept_answer(text, &local)
+        } else {
+            answer::negotiate(text, &local).inspect(|agreed| mirrors(text, agreed))
         };
         let Ok(agreed) = result else { continue };
         sound(&agreed, &local);
         local.origin = agreed.origin.clone();
         // Hold, resume, refresh: our own offer in between (RFC 3264 §8).
-        outstanding = Some(make_offer(&mut local));
+        make_offer(&mut local);
+        outstanding = true;
     }
 }
 
 fn side(choices: &mut Choices<'_>) -> LocalMedia {
     let flags = choices.byte();
-    let address: IpAddr = if flags & 1 == 0 { [192, 0, 2, 1].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into() };
+    let address: IpAddr =
+        if flags & 1 == 0 { [192, 0, 2, 1].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into() };
     let mut local = LocalMedia::new(address, 40_000, u64::from(choices.byte()));
     local.order = if flags & 2 == 0 { CodecOrder::Offer } else { CodecOrder::Local };
     local.direction = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]

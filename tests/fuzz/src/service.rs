@@ -5,6 +5,7 @@ use offhook::config::{Config, ConfigError, Overrides};
 use offhook::ids::E164;
 use offhook::routing::dialed::{DEFAULT_ORDER, DialedParts, candidates};
 use offhook::routing::number::{Country, normalise};
+use offhook::tenant::file::TenantFile;
 use offhook::tenant::{NumberMapping, Tenant};
 
 /// Target `number`: the parts of a request, one a line.
@@ -17,7 +18,13 @@ pub fn number(data: &[u8]) {
         for number in numbers {
             let digits = number.as_str().strip_prefix('+').expect("E.164");
             assert!((1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()));
-            assert_eq!(normalise(number.as_str(), country).as_ref(), Some(&number), "it stands for itself");
+            // Of several trunk prefixes in a row each reading takes one out.
+            let mut last = number;
+            let stands = (0..16).any(|_| {
+                let next = normalise(last.as_str(), country).expect("a number is a number");
+                std::mem::replace(&mut last, next.clone()) == next
+            });
+            assert!(stands, "it comes to stand for itself");
         }
     }
     let part = |at: usize| lines.get(at).copied().unwrap_or_default();
@@ -33,12 +40,13 @@ pub fn number(data: &[u8]) {
     assert!(found.iter().enumerate().all(|(at, number)| !found[..at].contains(number)), "each once");
 }
 
-/// Target `tenant`: a document, and what is asked of one in a call.
+/// Target `tenant`: a file or a document, and what is asked of one in a call.
 pub fn tenant(data: &[u8]) {
     if let Err(errors) = NumberMapping::from_json(data) {
         assert!(!errors.to_string().is_empty());
     }
-    let tenant = match Tenant::from_json(data) {
+    let file = TenantFile::from_json(data).map(|file| file.tenant);
+    let tenant = match file.or_else(|_| Tenant::from_json(data)) {
         Ok(tenant) => tenant,
         Err(errors) => return assert!(!errors.to_string().is_empty()),
     };

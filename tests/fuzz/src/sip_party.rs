@@ -24,8 +24,26 @@ const PEERS: [(&str, Option<u64>); 6] = [
 ];
 
 const METHODS: [&str; 20] = [
-    "INVITE", "INVITE", "INVITE", "ACK", "ACK", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "NOTIFY",
-    "OPTIONS", "REFER", "REGISTER", "SUBSCRIBE", "MESSAGE", "PUBLISH", "JUGGLE", "INVITE",
+    "INVITE",
+    "INVITE",
+    "INVITE",
+    "ACK",
+    "ACK",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "UPDATE",
+    "PRACK",
+    "INFO",
+    "NOTIFY",
+    "OPTIONS",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "MESSAGE",
+    "PUBLISH",
+    "JUGGLE",
+    "INVITE",
 ];
 
 const SDP: &str =
@@ -202,7 +220,8 @@ impl SipParty {
         let at = choices.below(REMEMBERED);
         let Some(request) = self.requests.iter().rev().nth(at) else { return choices.short().to_vec() };
         let status = choices.one_of(&[
-            200, 100, 180, 183, 202, 301, 302, 401, 407, 408, 415, 422, 481, 486, 491, 500, 503, 603, 199, 699,
+            200, 100, 180, 183, 202, 301, 302, 401, 407, 408, 415, 422, 481, 486, 491, 500, 503, 603, 199,
+            699,
         ]);
         let header = |name: &str| line(request, name).unwrap_or_default();
         let to = header("To: ");
