@@ -1,6 +1,5 @@
 //! Through a real NAT: a caller behind one, and the service behind one.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -77,7 +76,7 @@ fn behind_a_nat_the_service_is_called_through_its_registration() {
     assert!(bound[0].contains(&ROUTER.to_string()), "the public address is registered: {bound:?}");
 
     let uri = format!("sip:{NUMBER}@{}", carrier.address);
-    let (proxy, says) = (Some(SocketAddr::from(carrier.address)), Duration::from_secs(5));
+    let (proxy, says) = (Some(carrier.address), Duration::from_secs(5));
     let phone = Phone { codec: "PCMU", at: outside, dials: Some(&uri), says, proxy, ..Phone::default() };
     let phone = Baresip::start(&phone);
     phone.program.line(&["Call established"], SOON);

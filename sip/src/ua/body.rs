@@ -46,10 +46,10 @@ pub(crate) fn first_contact(request: &Request) -> Option<Uri> {
     first_contact_of(request.headers())
 }
 
-/// The URI of the first `Contact` among the headers.
+/// The URI of the first `Contact` among the headers; nothing can be sent to one of another scheme (§8.1.1.8).
 pub(crate) fn first_contact_of(headers: &Headers) -> Option<Uri> {
     let value = headers.list(HeaderName::Contact).next()?;
-    crate::message::NameAddr::parse(value).map(|contact| contact.uri)
+    crate::message::NameAddr::parse(value).map(|contact| contact.uri).filter(Uri::is_sip)
 }
 
 /// A body, or a part of one, with what is said of it.

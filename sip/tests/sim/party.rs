@@ -44,6 +44,8 @@ pub struct Seen {
     pub offers: [usize; 3],
     /// The far end was lost.
     pub lost: usize,
+    /// Under way when this side restarted.
+    pub cut_short: bool,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -71,6 +73,9 @@ pub struct Party {
     invites: HashMap<usize, InviteId>,
     dialogs: HashMap<DialogId, usize>,
     takes_update: bool,
+    restarts: u8,
+    /// No call is longer: what the service's watchdog does when no media comes any more.
+    longest: Option<Duration>,
 }
 
 impl Party {
@@ -87,6 +92,8 @@ impl Party {
             invites: HashMap::new(),
             dialogs: HashMap::new(),
             takes_update: true,
+            restarts: 0,
+            longest: None,
         }
     }
 
@@ -99,6 +106,11 @@ impl Party {
     /// Nobody is told that it knows UPDATE.
     pub fn without_update(self) -> Self {
         Self { takes_update: false, ..self }
+    }
+
+    /// Hangs up whatever is still up after this long.
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     pub fn plan_call(&mut self, number: usize, target: SocketAddr, at: Instant) {
@@ -301,6 +313,7 @@ impl Party {
             return;
         }
         self.plan_offers(dialog, false, now);
+        self.watch(dialog, now);
         if script.callee_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }
@@ -317,8 +330,15 @@ impl Party {
         seen.answered += 1;
         seen.setup = Some((now - since).saturating_sub(script.answer));
         self.plan_offers(dialog, true, now);
+        self.watch(dialog, now);
         if script.caller_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
+        }
+    }
+
+    fn watch(&mut self, dialog: DialogId, now: Instant) {
+        if let Some(longest) = self.longest {
+            self.plan(now + longest, Plan::HangUp(dialog));
         }
     }
 
@@ -364,6 +384,24 @@ impl Node for Party {
             self.carry_out(plan, now);
         }
         self.work_off(now, out);
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.restarts += 1;
+        self.log.push(format!("restart {now:?}"));
+        for number in self.dialogs.values().chain(self.outgoing.values().map(|(number, _)| number)) {
+            let seen = &mut self.calls[*number];
+            let up = seen.answered + seen.accepted > seen.ended;
+            let undecided = seen.answered + seen.rejected + seen.accepted + seen.refused + seen.cancelled
+                == 0
+                || seen.invites > seen.accepted + seen.refused + seen.cancelled;
+            seen.cut_short |= up || undecided;
+        }
+        self.endpoint = Endpoint::new(Config::default(), [100 + self.restarts; 32]);
+        self.plans.retain(|_, plan| matches!(plan, Plan::Call(..)));
+        self.outgoing.clear();
+        self.invites.clear();
+        self.dialogs.clear();
     }
 
     fn dialogs(&self) -> usize {
