@@ -1,5 +1,6 @@
 //! Digest: challenges, credentials, and the two sides against each other.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use sip::ua::digest::{
@@ -8,6 +9,9 @@ use sip::ua::digest::{
 };
 
 use crate::input::Choices;
+
+/// Where every request comes from.
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
 
 /// Target `digest`.
 pub fn digest(data: &[u8]) {
@@ -56,7 +60,7 @@ fn credentials(data: &[u8]) {
     let epoch = epoch();
     let mut server = Authenticator::new("example.com", ServerKey::new([7; 32]), epoch);
     let Ok(answer) = Authorization::parse(data) else { return };
-    let line = RequestLine { method: b"INVITE", uri: b"sip:a@b" };
+    let line = RequestLine { method: b"INVITE", uri: b"sip:a@b", source: SOURCE };
     let password = Password::new("zanzibar");
     assert!(server.verify(&answer, line, None, epoch).is_err(), "nobody is let in without a password");
     assert!(server.verify(&answer, line, Some(&password), epoch).is_err(), "nor without having been asked");
@@ -73,9 +77,9 @@ fn both(choices: &mut Choices<'_>) {
     let password = Password::new(choices.short().to_vec());
     let mut client =
         Client::new(Credentials { username: user.clone(), password: password.clone(), realm: Some(realm) });
-    let values = server.challenges(u64::from(choices.u32()), false, epoch);
+    let values = server.challenges(SOURCE, u64::from(choices.u32()), false, epoch);
     client.on_challenges(values.iter().map(|v| (Challenger::Proxy, &v[..]))).expect("ours can be answered");
-    let line = RequestLine { method: b"INVITE", uri: b"sip:a@b" };
+    let line = RequestLine { method: b"INVITE", uri: b"sip:a@b", source: SOURCE };
     let answers = client.authorize(line.method, line.uri, u128::from(choices.u32()));
     let [answer] = &answers[..] else { panic!("{answers:?}") };
     let read = Authorization::parse(&answer.value).expect("our own answer is readable");

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
-use sip::endpoint::flow::{Target, Transport};
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, Output, OutsideRequest, Ticket, Transmit};
+use sip::endpoint::flow::{Hop, Target, Transport};
+use sip::endpoint::policy::{PolicyId, Standing};
+use sip::endpoint::{
+    Config, Endpoint, Event, Input, InviteId, OutgoingCall, Output, OutsideRequest, Ticket, Transmit,
+};
 use sip::message::{Framing, HeaderName, Message, Method, StatusCode, Uri, limits, parse, validate};
 
 use crate::digest::epoch;
@@ -70,7 +73,12 @@ impl World {
         match choices.below(16) {
             0..=8 => {
                 let (flow, bytes) = self.far.speak(choices);
-                self.endpoint.handle(Input::Received { flow, bytes: bytes.into() }, self.now);
+                let standing = if choices.chance(20) {
+                    Standing::Unlisted
+                } else {
+                    Standing::Listed(PolicyId::default())
+                };
+                self.endpoint.handle(Input::Received { flow, bytes: bytes.into(), standing }, self.now);
             }
             9 | 10 => return self.pass(Duration::from_millis(choices.one_of(&STEPS))),
             11..=13 => self.act(choices),
@@ -97,7 +105,7 @@ impl World {
         }
         let Some(id) = self.dialogs.iter().rev().nth(at).copied() else { return };
         match action {
-            0 => _ = endpoint.ring(id, StatusCode::RINGING, now),
+            0 => _ = endpoint.ring(id, StatusCode::RINGING, None, now),
             1..=3 => _ = endpoint.accept(id, SDP, now),
             4 => _ = endpoint.reject(id, StatusCode::BUSY_HERE, &[], now),
             5 => _ = endpoint.answer_offer(id, Ok(Some(SDP)), now),
@@ -113,23 +121,25 @@ impl World {
     fn call(&mut self, choices: &mut Choices<'_>) {
         let flow = flow(choices);
         let method = if choices.chance(80) { Method::Options } else { Method::Invite };
-        let named = choices.chance(40);
-        let request = OutsideRequest {
-            method: method.clone(),
-            uri: Uri::sip(Some("far"), "192.0.2.10", None),
-            transport: flow.transport,
-            target: if named {
-                Target::Name { host: "far.example.com".to_owned(), port: None }
-            } else {
-                Target::Address(flow.peer)
-            },
-            connection: flow.connection,
-            local: flow.local,
-            headers: Vec::new(),
-        };
+        let hop = Hop::new(flow.transport, flow.peer);
+        let hops = if choices.chance(40) { vec![hop, hop] } else { vec![hop] };
+        let uri = Uri::sip(Some("far"), "192.0.2.10", None);
         if method == Method::Invite {
-            let from = "<sip:near@192.0.2.1>";
-            self.invites.push(self.endpoint.invite(request, from, "<sip:far@192.0.2.10>", SDP, self.now));
+            let call = OutgoingCall {
+                uri,
+                from: "<sip:near@192.0.2.1>".to_owned(),
+                to: "<sip:far@192.0.2.10>".to_owned(),
+                headers: Vec::new(),
+                routes: Vec::new(),
+                hops,
+                connection: flow.connection,
+                local: flow.local,
+                sdp: Some(SDP),
+                credentials: None,
+                policy: PolicyId::default(),
+                call_id: None,
+            };
+            self.invites.push(self.endpoint.invite(call, self.now));
         } else {
             let header = |name, value: &'static str| (name, Bytes::from_static(value.as_bytes()));
             let headers = vec![
@@ -138,7 +148,16 @@ impl World {
                 header(HeaderName::CallId, "outside"),
                 header(HeaderName::CSeq, "1 OPTIONS"),
             ];
-            self.endpoint.request(OutsideRequest { headers, ..request }, self.now);
+            let request = OutsideRequest {
+                method,
+                uri,
+                hops,
+                connection: flow.connection,
+                local: flow.local,
+                headers,
+                credentials: None,
+            };
+            self.endpoint.request(request, self.now);
         }
     }
 
