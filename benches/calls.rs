@@ -5,7 +5,7 @@
 //! cargo bench --bench calls -- [RATE] [CALLS]      default: 2000 calls/s, 100,000 calls
 //! ```
 //!
-//! Prints INVITE → 200 at 20 calls a second (this program is the caller, so that microseconds
+//! Prints INVITE → 200 at 100 calls a second (this program is the caller, so that microseconds
 //! count), then calls/s, failures, processor time and memory of each side under load (SIPp is
 //! the caller). Needs `sipp` (Debian: sip-tester). Run it on a quiet machine.
 
@@ -25,8 +25,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Calls of the latency phase, and how many a second.
-const PROBES: u32 = 200;
-const PROBE_RATE: u32 = 20;
+const PROBES: u32 = 1_000;
+const PROBE_RATE: u32 = 100;
 /// How long finished calls are remembered (Timers J and L are 32 s), and a little more.
 const FORGOTTEN: Duration = Duration::from_secs(36);
 

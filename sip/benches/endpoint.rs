@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sip::endpoint::flow::{Flow, Transport};
+use sip::endpoint::policy::{PolicyId, Standing};
 use sip::endpoint::{Config, Endpoint, Event, Input, Output};
+
 use sip::message::StatusCode;
 
 /// Counts what is allocated.
@@ -40,6 +42,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+const LISTED: Standing = Standing::Listed(PolicyId(0));
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n";
 
 struct Line {
@@ -78,7 +81,7 @@ impl Line {
     }
 
     fn give(&mut self, bytes: Bytes) -> (Option<Event>, Option<Bytes>) {
-        self.endpoint.handle(Input::Received { flow: self.flow, bytes }, self.now);
+        self.endpoint.handle(Input::Received { flow: self.flow, bytes, standing: LISTED }, self.now);
         self.drain()
     }
 
@@ -103,7 +106,7 @@ impl Line {
             self.endpoint.handle(Input::Timeout, self.now);
         }
         let (Some(Event::Invite { dialog, .. }), _) = self.give(invite) else { panic!("no call") };
-        self.endpoint.ring(dialog, StatusCode::RINGING, self.now).unwrap();
+        self.endpoint.ring(dialog, StatusCode::RINGING, None, self.now).unwrap();
         self.endpoint.accept(dialog, Bytes::from_static(OFFER.as_bytes()), self.now).unwrap();
         let (_, ok) = self.drain();
         let mut spent = start.elapsed();

@@ -187,12 +187,15 @@ enum StartLine {
 /// else is not listened to for 64 KB. Bytes before `searched` have been looked at.
 fn start_line(buffer: &[u8], searched: usize) -> StartLine {
     let new = buffer.get(searched..).unwrap_or_default();
-    let Some(end) = memchr::memchr(b'\n', new) else {
-        let may_become =
-            buffer.len() < limits::START_LINE + 2 && new.iter().all(|&b| b >= b' ' || b == b'\r');
-        return if may_become { StartLine::Unfinished } else { StartLine::Other };
-    };
-    let line = buffer.get(..searched + end).unwrap_or_default();
+    let end = memchr::memchr(b'\n', new).map(|end| searched + end);
+    let line = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or_default();
+    // The same for a whole line as for a piece of one: what a stream says doesn't depend on how it was cut.
+    if line.len() >= limits::START_LINE + 2 || line.iter().skip(searched).any(|&b| b < b' ' && b != b'\r') {
+        return StartLine::Other;
+    }
+    if end.is_none() {
+        return StartLine::Unfinished;
+    }
     let names_sip = line.windows(4).any(|four| four.eq_ignore_ascii_case(b"SIP/"));
     if names_sip { StartLine::Sip } else { StartLine::Other }
 }
@@ -260,6 +263,25 @@ mod tests {
             let mut framer = StreamFramer::new();
             framer.push(text.as_bytes());
             assert_eq!(framer.next(), Some(Err(FramingError::NotSip)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_start_line_is_bad_in_one_piece_and_in_many() {
+        let long = format!("OPTIONS sip:{} SIP/2.0\r\n", "a".repeat(limits::START_LINE));
+        for text in ["OPTIONS sip:\x01a SIP/2.0\r\n\r\n", "OPTIONS\tsip:a SIP/2.0\r\n\r\n", &long] {
+            for size in [1, 7, text.len()] {
+                let mut framer = StreamFramer::new();
+                let results: Vec<_> = text
+                    .as_bytes()
+                    .chunks(size)
+                    .filter_map(|piece| {
+                        framer.push(piece);
+                        framer.next()
+                    })
+                    .collect();
+                assert_eq!(results, [Err(FramingError::NotSip)], "in pieces of {size}");
+            }
         }
     }
 

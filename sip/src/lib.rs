@@ -8,6 +8,7 @@
 pub mod dialog;
 pub mod endpoint;
 pub mod framing;
+pub mod locate;
 pub mod message;
 pub mod random;
 pub mod transaction;

@@ -27,7 +27,11 @@ async fn text(running: &Running) -> String {
         format!("  HTTP  http://{}/health", running.http_address),
         format!("  data  {}", running.config.service.data.display()),
     ];
-    let registering = running.trunks.iter().filter(|trunk| trunk.config.mode.as_str() == "register").count();
+    let others = running.also.iter().map(|also| format!("  SIP   {also} (UDP and TCP)"));
+    let secure = running.secure.iter().map(|secure| format!("  SIPS  {secure} (TLS)"));
+    lines.splice(2..2, others.chain(secure));
+    let registering =
+        running.trunks.list().iter().filter(|trunk| trunk.config.mode.as_str() == "register").count();
     if registering > 0 {
         lines.push(format!("  {registering} trunk(s) register: see `offhook trunks`"));
     }

@@ -1,49 +1,61 @@
 //! The service: everything made, wired, run and stopped in order.
 
 mod banner;
+mod calls;
 mod control;
 mod demo;
 mod directory;
 mod metrics;
+mod outward;
+mod peer;
 mod records;
 mod registrar;
+mod reload;
 mod stop;
+mod transports;
+mod ways;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::directory::StoredDirectory;
+use self::outward::Reachable;
 use self::records::JournalSink;
-use self::registrar::Reachable;
+use self::reload::{Keeper, Lines};
 use self::stop::Signals;
+use self::ways::LookedUp;
 use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
 use crate::call::actor::Services;
 use crate::call::inbound::{Inbound, Refused};
+use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::http::{self, Readiness};
-use crate::net::dns::Resolver;
 use crate::net::rtp::{RtpConfig, RtpPool};
-use crate::net::signalling::{Signalling, SignallingConfig, SignallingHandle};
-use crate::net::tcp::TcpLimits;
+use crate::net::signalling::{AudioGauge, SignallingHandle};
+use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
 use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::sqlite::SqliteStore;
+use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::reload::Loader;
+pub use self::transports::carrier as tls_carrier;
 
 /// The database's file in the data directory.
 pub const DATABASE: &str = "offhook.db";
@@ -63,6 +75,9 @@ pub enum StartError {
         /// What to do about it.
         advice: String,
     },
+    /// A certificate, a key or an authority can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory can't be used.
     #[error("the data directory {path} can't be used ({error}): name another with --data")]
     Data {
@@ -86,12 +101,18 @@ pub enum StartError {
     /// A thread can't be started.
     #[error("the media workers can't be started: {0}")]
     Media(io::Error),
+    /// Its thread can't be started.
+    #[error("the thread of signalling and calls can't be started: {0}")]
+    Calls(io::Error),
 }
 
 /// Everything that runs.
 struct Running {
     config: Config,
     local: SocketAddr,
+    /// Where SIP is served as well: in the other family, and over TLS.
+    also: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
     http_address: SocketAddr,
     signalling: SignallingHandle,
     registry: Registry,
@@ -110,29 +131,36 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop. `load` reads the configuration anew.
 ///
 /// # Errors
 /// When it can't start.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config, load: Loader) -> Result<(), StartError> {
     if let Err(error) = crate::net::batch::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files can't be raised; each call needs two");
     }
     // Before anything that a signal must not cut short.
     let signals = Signals::new().map_err(StartError::Signals)?;
-    let running = start(config).await?;
+    let running = start(config, load).await?;
     banner::print(&running).await;
     running.until_stopped(signals).await;
     Ok(())
 }
 
-async fn start(config: Config) -> Result<Running, StartError> {
+async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
     // The sockets first: a port that is taken is the commonest mistake, and quickly told.
-    let resolver = Arc::new(Resolver::from_system());
-    let signalling = bind_sip(&config, Arc::clone(&resolver))?;
-    let local = signalling.local_addr();
+    let resolver = Arc::new(transports::resolver(service));
+    let trunks = Arc::new(Trunks::new(&config.trunks));
+    let calls = calls::CallThread::new().map_err(StartError::Calls)?;
+    let (tap, tracer, trace) = crate::trace::start(config.trace.clone(), service.data.clone());
+    let (signalling, tls) =
+        transports::bind(&config, Arc::clone(&trunks), Arc::clone(&resolver), calls.handle())?;
+    let mut signalling = signalling.with_tap(tap);
+    let hang_up = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+    let (listening, secure) = (signalling.local_addresses(), signalling.tls_addresses());
+    let local = listening.first().copied().unwrap_or(service.sip);
     let listener = bind_http(service.http).await?;
     let http_address = listener.local_addr().unwrap_or(service.http);
 
@@ -150,50 +178,58 @@ async fn start(config: Config) -> Result<Running, StartError> {
     tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
 
     let pool = start_media(&config, local)?;
+    signalling.watch_audio(audio_gauge(&pool));
     let handle = signalling.handle();
-    let registry = Registry::default();
-    let admission = Arc::new(Admission::new(None));
-    let trunks = Arc::new(Trunks::new(&config.trunks));
-    let services = Arc::new(Services {
-        signalling: Arc::new(handle.clone()),
-        media: Arc::new(pool.clone()),
-        records: Arc::new(JournalSink::new(journal.clone())),
-        tools: Arc::new(crate::tool::Registry::standard()),
-        clock: Arc::new(chrono::Utc::now),
-        data: service.data.clone(),
-    });
-    let builtin: Arc<dyn Provider> = Arc::new(Builtin::new(Speech::new(SpeechConfig::detect())));
-    let inbound = Arc::new(Inbound {
-        services,
+    let wiring = Wiring {
+        services: Arc::new(services(&handle, &pool, &journal, &trace, service)),
         trunks: Arc::clone(&trunks),
         directory,
-        admission: Arc::clone(&admission),
-        builtin,
+        admission: Arc::new(Admission::new(None)),
+        builtin: Arc::new(Builtin::new(Speech::new(SpeechConfig::detect()))),
         advertised: service.advertised_address,
-        refused: Refused::default(),
-    });
-    let http = http_state(&handle, &registry, &inbound, &pool, &journal, &carrier);
+    };
+    let (admission, registry) = (Arc::clone(&wiring.admission), Registry::default());
+    let (listen, advertised) = (listening.clone(), service.advertised_address);
+    let reachable = Reachable { listen, secure: secure.clone(), advertised };
+    let ways = LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) };
+    let outbound = Arc::new(wiring.outbound(ways, registry.clone(), calls.handle().clone()));
+    let inbound = Arc::new(wiring.inbound());
+    let sources = metrics::Sources {
+        signalling: handle.clone(),
+        registry: registry.clone(),
+        inbound: Arc::clone(&inbound),
+        pool: pool.clone(),
+        carrier: Arc::clone(&carrier),
+        trace: trace.clone(),
+    };
+    let http = http_state(sources, &journal, &carrier);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
-    tasks.spawn(signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone()));
+    tasks.spawn(tracer.run(stopping.clone()));
+    let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
+    tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
     tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
+    let (reload, reloads) = mpsc::channel(1);
+    let lines = Lines { trunks: Arc::clone(&trunks), signalling: handle.clone(), reachable, resolver, tls };
     let mut trunk_tasks = JoinSet::new();
-    let reachable = Reachable { listen: local, advertised: service.advertised_address };
-    for trunk in trunks.iter() {
-        let (trunk, handle, resolver) = (Arc::clone(trunk), handle.clone(), Arc::clone(&resolver));
-        trunk_tasks.spawn(registrar::look_after(trunk, handle, reachable, resolver, trunks_stopping.clone()));
-    }
-    let shown = control::Shown { trunks: Arc::clone(&trunks), admission: Arc::clone(&admission) };
+    trunk_tasks.spawn(Keeper::new(config.clone(), load, lines).run(hang_up, reloads, trunks_stopping));
+    let shown = control::Shown {
+        trunks: Arc::clone(&trunks),
+        admission: Arc::clone(&admission),
+        trace,
+        outbound,
+        signalling: handle.clone(),
+        reload,
+    };
     tasks.spawn(control::serve(service.data.clone(), shown, stopping));
-    // Calls that an earlier process left open are closed before new ones are taken, unless the
-    // database doesn't let us: what happens meanwhile waits in the journal.
-    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
-        tracing::warn!("the database is slow; calls of an earlier run are closed later");
-    }
+    wait_for_records(&carrier).await;
     http.set(Readiness::Ready);
+    let also = listening.into_iter().skip(1).collect();
     Ok(Running {
         config,
         local,
+        also,
+        secure,
         http_address,
         signalling: handle,
         registry,
@@ -211,6 +247,71 @@ async fn start(config: Config) -> Result<Running, StartError> {
     })
 }
 
+fn services(
+    signalling: &SignallingHandle,
+    pool: &RtpPool,
+    journal: &Journal,
+    trace: &TraceHandle,
+    service: &Service,
+) -> Services {
+    Services {
+        signalling: Arc::new(signalling.clone()),
+        media: Arc::new(pool.clone()),
+        records: Arc::new(JournalSink::new(journal.clone())),
+        trace: Arc::new(trace.clone()),
+        tools: Arc::new(crate::tool::Registry::standard()),
+        clock: Arc::new(chrono::Utc::now),
+        data: service.data.clone(),
+    }
+}
+
+/// What calls in both directions are made with.
+struct Wiring {
+    services: Arc<Services>,
+    trunks: Arc<Trunks>,
+    directory: Arc<Directory>,
+    admission: Arc<Admission>,
+    builtin: Arc<dyn Provider>,
+    advertised: Option<IpAddr>,
+}
+
+impl Wiring {
+    fn outbound(&self, ways: LookedUp, registry: Registry, thread: tokio::runtime::Handle) -> Outbound {
+        Outbound {
+            services: Arc::clone(&self.services),
+            trunks: Arc::clone(&self.trunks),
+            directory: Arc::clone(&self.directory),
+            admission: Arc::clone(&self.admission),
+            builtin: Arc::clone(&self.builtin),
+            ways: Arc::new(ways),
+            advertised: self.advertised,
+            registry,
+            thread,
+            repeats: Repeats::default(),
+        }
+    }
+
+    fn inbound(self) -> Inbound {
+        Inbound {
+            services: self.services,
+            trunks: self.trunks,
+            directory: self.directory,
+            admission: self.admission,
+            builtin: self.builtin,
+            advertised: self.advertised,
+            refused: Refused::default(),
+        }
+    }
+}
+
+/// Calls that an earlier process left open are closed before new ones are taken, unless the
+/// database doesn't let us: what happens meanwhile waits in the journal.
+async fn wait_for_records(carrier: &Carrier) {
+    if tokio::time::timeout(RECOVERY, carrier.recovered()).await.is_err() {
+        tracing::warn!("the database is slow; calls of an earlier run are closed later");
+    }
+}
+
 /// Makes the data directory and what belongs into it, for its owner alone.
 ///
 /// # Errors
@@ -225,18 +326,6 @@ pub fn make_directories(data: &Path) -> Result<(), StartError> {
             .map_err(|error| StartError::Data { path: directory.clone(), error })?;
     }
     Ok(())
-}
-
-fn bind_sip(config: &Config, resolver: Arc<Resolver>) -> Result<Signalling, StartError> {
-    let service = &config.service;
-    let advertised = service.advertised_address.map(|ip| match ip {
-        std::net::IpAddr::V4(ip) => (ip.to_string(), None),
-        std::net::IpAddr::V6(ip) => (format!("[{ip}]"), None),
-    });
-    let endpoint = sip::endpoint::Config { advertised, ..sip::endpoint::Config::default() };
-    let listening = SignallingConfig { listen: service.sip, endpoint, tcp: TcpLimits::default() };
-    Signalling::bind(listening, resolver, rand::random())
-        .map_err(|error| listen_error("SIP", "--sip", service.sip, error))
 }
 
 async fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -268,21 +357,15 @@ fn start_media(config: &Config, local: SocketAddr) -> Result<RtpPool, StartError
     RtpPool::start(&rtp, Instant::now()).map_err(StartError::Media)
 }
 
-fn http_state(
-    handle: &SignallingHandle,
-    registry: &Registry,
-    inbound: &Arc<Inbound>,
-    pool: &RtpPool,
-    journal: &Journal,
-    carrier: &Arc<Carrier>,
-) -> Arc<http::State> {
-    let sources = metrics::Sources {
-        signalling: handle.clone(),
-        registry: registry.clone(),
-        inbound: Arc::clone(inbound),
-        pool: pool.clone(),
-        carrier: Arc::clone(carrier),
-    };
+fn audio_gauge(pool: &RtpPool) -> AudioGauge {
+    let pool = pool.clone();
+    Box::new(move || {
+        let counters = pool.counters();
+        (counters.sent, counters.late)
+    })
+}
+
+fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrier>) -> Arc<http::State> {
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }

@@ -1,6 +1,6 @@
 //! Keeps the trunks in register mode registered: one task for each, around the pure machine.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,102 +8,44 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use sip::endpoint::OutsideRequest;
-use sip::endpoint::flow::{Target, Transport};
+use sip::endpoint::flow::Hop;
 use sip::message::{HeaderName, Method, NameAddr, Response, Uri};
 use sip::ua::digest::Challenger;
 use sip::ua::registration::{self, Output, RegisterRequest, RegisterResponse, Registration};
 use tokio::sync::watch;
 
+use super::outward::{Outward, outside};
 use super::stop::stopped;
-use crate::config::{self, Mode, Registrar};
-use crate::net::dns::Resolver;
-use crate::net::signalling::SignallingHandle;
-use crate::trunk::{Status, Trunk};
+use crate::config::Registrar;
+use crate::net::signalling::NoResponse;
+use crate::trunk::{Registered, Status};
 
-/// How often the addresses of a trunk that doesn't register are looked up again.
-const LOOK_UP: Duration = Duration::from_secs(60);
 /// How long un-registering may hold up the end of the process.
 pub(super) const GOODBYE: Duration = Duration::from_secs(4);
 
-/// Where we are to be reached.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reachable {
-    /// The address that SIP listens on; may be a wildcard.
-    pub listen: SocketAddr,
-    /// The address that peers are told instead.
-    pub advertised: Option<IpAddr>,
-}
-
-/// Looks after one trunk until `stop` turns true, and un-registers then.
-pub(super) async fn look_after(
-    trunk: Arc<Trunk>,
-    signalling: SignallingHandle,
-    reachable: Reachable,
-    resolver: Arc<Resolver>,
-    stop: watch::Receiver<bool>,
-) {
-    match trunk.config.mode.clone() {
-        Mode::Register(registrar) => {
-            Task::new(trunk, registrar, signalling, reachable, resolver).run(stop).await;
-        }
-        Mode::Peer { .. } => look_up_again_and_again(&trunk, &resolver, stop).await,
-        Mode::Open => {}
-    }
-}
-
-async fn look_up_again_and_again(trunk: &Trunk, resolver: &Resolver, mut stop: watch::Receiver<bool>) {
-    loop {
-        match resolve(&trunk.config, resolver).await {
-            Ok(addresses) => {
-                trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-                trunk.set_status(Status { state: "ready", detail: String::new() });
-            }
-            // The addresses of before are kept: a name server that is away closes no trunk.
-            Err(detail) => trunk.set_status(Status { state: "unresolved", detail }),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_UP) => {}
-            () = stopped(&mut stop) => return,
-        }
-    }
-}
-
-async fn resolve(trunk: &config::Trunk, resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
-    let Some(hop) = trunk.mode.next_hop() else { return Ok(Vec::new()) };
-    let transport = transport(trunk);
-    match hop.address() {
-        Some(ip) => Ok(vec![SocketAddr::new(ip, hop.port.unwrap_or(5060))]),
-        None => resolver
-            .resolve(&hop.host.to_string(), hop.port, transport)
-            .await
-            .map_err(|error| error.to_string()),
-    }
-}
-
-fn transport(trunk: &config::Trunk) -> Transport {
-    match trunk.transport {
-        config::Transport::Udp => Transport::Udp,
-        config::Transport::Tcp => Transport::Tcp,
-    }
+/// Keeps the trunk registered until `stop` turns true, and un-registers then.
+pub(super) async fn run(line: Outward, registrar: Registrar, stop: watch::Receiver<bool>) {
+    Task::new(line, registrar).run(stop).await;
 }
 
 /// One trunk's registration: the machine, and what it is told and asked for.
 struct Task {
     line: Arc<Line>,
     machine: Registration,
-    /// Requests that nobody answered: each moves on to the next address of the registrar.
-    silences: usize,
+    /// Where the registrar was last found to be.
+    addresses: Vec<Hop>,
     /// Why the last attempt failed, until one succeeds.
     last_failure: Option<String>,
+    /// What the last request that was answered asked for.
+    asked: Option<Asked>,
 }
 
 /// What a REGISTER is made of, and the way it goes.
 struct Line {
-    trunk: Arc<Trunk>,
+    out: Outward,
     registrar: Registrar,
-    signalling: SignallingHandle,
-    reachable: Reachable,
-    resolver: Arc<Resolver>,
+    /// Keeps the order of servers of one priority, so that each gets its turn.
+    seed: [u8; 32],
     /// The Request-URI.
     uri: Uri,
     /// What `From` and `To` name.
@@ -113,20 +55,23 @@ struct Line {
 /// What came of one request.
 struct Answered {
     cseq: u32,
-    /// The `Contact` that it asked to be bound.
+    /// What it asked to be bound, and our address towards the registrar.
+    asked: Option<Asked>,
+    /// Where the registrar is.
+    addresses: Vec<Hop>,
+    response: Result<Response, NoResponse>,
+}
+
+struct Asked {
     contact: String,
-    /// `None` when nobody answered, or it couldn't be sent.
-    response: Option<Response>,
+    local: SocketAddr,
+    /// The registrar's address that was tried.
+    tried: SocketAddr,
 }
 
 impl Task {
-    fn new(
-        trunk: Arc<Trunk>,
-        registrar: Registrar,
-        signalling: SignallingHandle,
-        reachable: Reachable,
-        resolver: Arc<Resolver>,
-    ) -> Self {
+    fn new(out: Outward, registrar: Registrar) -> Self {
+        let trunk = &out.trunk;
         let domain = trunk.config.identity.from_domain.clone();
         let domain = domain.unwrap_or_else(|| registrar.address.host.to_string());
         let registrar_uri = format!("sip:{}", registrar.address);
@@ -138,12 +83,13 @@ impl Task {
         let address_of_record = format!("sip:{}@{domain}", registrar.user);
         let uri = Uri::parse(registrar_uri.as_bytes())
             .unwrap_or_else(|_| Uri::sip(None, &registrar.address.host.to_string(), registrar.address.port));
-        let line = Line { trunk, registrar, signalling, reachable, resolver, uri, address_of_record };
+        let line = Line { out, registrar, seed: rand::random(), uri, address_of_record };
         Self {
             machine: Registration::new(config, rand::random()),
             line: Arc::new(line),
-            silences: 0,
+            addresses: Vec::new(),
             last_failure: None,
+            asked: None,
         }
     }
 
@@ -157,7 +103,8 @@ impl Task {
             // One request after the other (RFC 3261 §10.2): the machine asks for the next when it
             // has done with the one before.
             if let Some(request) = self.work_off() {
-                answer = Some(Arc::clone(&self.line).register(request, self.silences).boxed()).into();
+                answer =
+                    Some(Arc::clone(&self.line).register(request, self.addresses.clone()).boxed()).into();
             }
             self.publish();
             let idle = matches!(self.machine.state(), registration::State::Idle);
@@ -169,7 +116,7 @@ impl Task {
                 () = at(due) => self.machine.on_timer(Instant::now()),
                 Some(answered) = &mut answer => {
                     answer = None.into();
-                    self.take(&answered);
+                    self.take(answered);
                 }
                 () = stopped(&mut stop), if leave_by.is_none() => {
                     let now = Instant::now();
@@ -187,23 +134,32 @@ impl Task {
             match output {
                 Output::Send(request) => send = Some(request),
                 Output::PhaseChanged(phase) => {
-                    tracing::info!(trunk = %self.line.trunk.config.name, phase = phase.as_str(), "registration");
+                    tracing::info!(trunk = %self.line.out.trunk.config.name, phase = phase.as_str(), "registration");
                 }
             }
         }
         send
     }
 
-    fn take(&mut self, answered: &Answered) {
+    fn take(&mut self, answered: Answered) {
         let now = Instant::now();
+        self.addresses = answered.addresses;
+        let reliable = self.addresses.iter().any(|hop| hop.transport.is_reliable());
+        self.machine.located(self.addresses.len(), reliable);
+        // Calls go where the registrar answers.
+        if let Some(Asked { tried, .. }) = &answered.asked {
+            let answers = answered.response.is_ok();
+            let trunk = &self.line.out.trunk;
+            trunk.health(|health| if answers { health.answered(*tried) } else { health.failed(*tried) });
+        }
         match &answered.response {
-            Some(response) => {
-                self.machine.on_response(read(response, answered.cseq, &answered.contact), now);
+            Ok(response) => {
+                let contact = answered.asked.as_ref().map_or("", |asked| asked.contact.as_str());
+                self.machine.on_response(read(response, answered.cseq, contact), now);
+                self.asked = answered.asked;
             }
-            None => {
-                self.silences += 1;
-                self.machine.on_timeout_or_transport_failure(now);
-            }
+            Err(NoResponse { sent: true }) => self.machine.on_timeout_or_transport_failure(now),
+            Err(NoResponse { sent: false }) => self.machine.on_unsent(now),
         }
     }
 
@@ -222,7 +178,17 @@ impl Task {
         });
         // While another attempt is out, the reason is that of the one before.
         let detail = self.last_failure.iter().cloned().chain(until).collect::<Vec<_>>().join("; ");
-        self.line.trunk.set_status(Status { state: phase.as_str(), detail });
+        let trunk = &self.line.out.trunk;
+        trunk.set_status(Status { state: phase.as_str(), detail, up: phase.is_bound() });
+        let registered = state.binding().zip(self.asked.as_ref()).map(|(binding, asked)| Registered {
+            service_route: binding.service_route.clone(),
+            path: binding.path.clone(),
+            contact: asked.contact.clone(),
+            local: asked.local,
+        });
+        if trunk.registered().as_deref() != registered.as_ref() {
+            trunk.set_registered(registered);
+        }
     }
 }
 
@@ -235,29 +201,35 @@ async fn at(due: Option<Instant>) {
 
 impl Line {
     /// Sends a REGISTER to the registrar's address whose turn it is.
-    async fn register(self: Arc<Self>, request: RegisterRequest, turn: usize) -> Answered {
-        let cseq = request.cseq;
-        let (contact, response) = match self.build(request, turn).await {
-            Some((request, contact)) => (contact, self.signalling.request(request).await),
-            None => (String::new(), None),
+    async fn register(self: Arc<Self>, request: RegisterRequest, known: Vec<Hop>) -> Answered {
+        let (cseq, turn) = (request.cseq, request.turn);
+        let addresses = if request.anew || known.is_empty() { self.locate().await } else { known };
+        let unsent = Err(NoResponse { sent: false });
+        let Some(target) = addresses.get(turn % addresses.len().max(1)).copied() else {
+            return Answered { cseq, asked: None, addresses, response: unsent };
         };
-        Answered { cseq, contact, response }
+        let limit = registration::patience(addresses.len(), target.transport.is_reliable());
+        let (request, asked) = self.build(request, target);
+        let response = self.out.signalling.request_within(request, limit).await;
+        Answered { cseq, asked: Some(asked), addresses, response }
     }
 
-    async fn build(&self, request: RegisterRequest, turn: usize) -> Option<(OutsideRequest, String)> {
-        let addresses = match resolve(&self.trunk.config, &self.resolver).await {
-            Ok(addresses) => addresses,
+    async fn locate(&self) -> Vec<Hop> {
+        match self.out.look_up(self.seed).await {
+            Ok(hops) => hops,
             Err(error) => {
-                tracing::warn!(trunk = %self.trunk.config.name, %error, "the registrar's name can't be looked up");
-                return None;
+                let trunk = &self.out.trunk.config.name;
+                tracing::warn!(%trunk, %error, "the registrar's name can't be looked up");
+                Vec::new()
             }
-        };
-        self.trunk.set_resolved(addresses.iter().map(SocketAddr::ip).collect());
-        let target = *addresses.get(turn % addresses.len().max(1))?;
-        let transport = transport(&self.trunk.config);
-        let local = local_towards(self.reachable, target);
-        let host = SocketAddr::new(self.reachable.advertised.unwrap_or(local.ip()), local.port());
-        let suffix = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        }
+    }
+
+    fn build(&self, request: RegisterRequest, hop: Hop) -> (OutsideRequest, Asked) {
+        let reachable = &self.out.reachable;
+        let local = reachable.local_towards(&hop).unwrap_or(hop.address);
+        let host = reachable.advertised(local);
+        let suffix = hop.transport.uri_param().map(|name| format!(";transport={name}")).unwrap_or_default();
         let contact = format!("sip:{}@{host}{suffix}", self.registrar.user);
         let mut headers = vec![
             (HeaderName::From, Bytes::from(format!("<{}>;tag={}", self.address_of_record, request.from_tag))),
@@ -275,16 +247,9 @@ impl Line {
             };
             headers.push((name, answer.value));
         }
-        let request = OutsideRequest {
-            method: Method::Register,
-            uri: self.uri.clone(),
-            transport,
-            target: Target::Address(target),
-            connection: None,
-            local,
-            headers,
-        };
-        Some((request, contact))
+        // The registration answers challenges by itself.
+        let request = outside(Method::Register, self.uri.clone(), vec![hop], local, headers);
+        (request, Asked { contact, local, tried: hop.address })
     }
 }
 
@@ -321,16 +286,4 @@ fn read(response: &Response, cseq: u32, contact: &str) -> RegisterResponse {
 fn leading_number(value: &[u8]) -> Option<u32> {
     let digits: Vec<u8> = value.iter().copied().take_while(u8::is_ascii_digit).collect();
     std::str::from_utf8(&digits).ok()?.parse().ok()
-}
-
-/// The address that the peer sees us at, when the listener is a wildcard: the one that the route
-/// to it leaves from.
-fn local_towards(reachable: Reachable, peer: SocketAddr) -> SocketAddr {
-    if !reachable.listen.ip().is_unspecified() {
-        return reachable.listen;
-    }
-    match crate::net::source_address_toward(peer) {
-        Ok(ip) => SocketAddr::new(ip, reachable.listen.port()),
-        Err(_) => reachable.listen,
-    }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::codec::Codec;
-use media::sdp::{CodecOrder, LocalMedia, SdpError};
+use media::sdp::{CodecOrder, LocalMedia, SdpError, SrtpPolicy};
 use media::session::{Prefix, SourcePolicy};
+use media::srtp::Seed;
 use rand::Rng;
-use sip::endpoint::flow::Flow;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, CallHandle, Mail, Media, ReferForm, Services, Start};
+use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start};
 use super::machine::{CallSpec, Input};
 use super::ports::IncomingInvite;
 use super::record::{CallRecord, Direction, EndReason, Party, RawText};
@@ -66,7 +66,8 @@ struct Offered {
 impl Inbound {
     /// Takes one call from its INVITE to its end.
     pub async fn answer(&self, invite: IncomingInvite, handle: CallHandle, mailbox: mpsc::Receiver<Mail>) {
-        let Some(trunk) = self.trunk_of(invite.flow) else {
+        let (source, local) = (invite.flow.peer.ip(), invite.flow.local.ip());
+        let Some(trunk) = self.trunks.of_message(source, local) else {
             tracing::info!(source = %invite.flow.peer, "an INVITE from an address of no trunk");
             self.turn_away(&invite, StatusCode::FORBIDDEN, None, &self.refused.unlisted);
             return;
@@ -79,7 +80,7 @@ impl Inbound {
         let numbers = dialed_numbers(&invite.request, &trunk.config);
         let offered = Offered { invite, trunk };
         match self.directory.resolve_first(numbers.iter().cloned()).await {
-            Resolution::Found(snapshot) => self.take(offered, &snapshot, handle, mailbox).await,
+            Resolution::Found(snapshot) => self.take(offered, &snapshot, handle, mailbox).run().await,
             Resolution::UnknownNumber => {
                 let dialed = numbers.first().map(ToString::to_string).unwrap_or_default();
                 tracing::info!(call = %handle.call, dialed, "nobody's number");
@@ -94,13 +95,6 @@ impl Inbound {
                 self.turn_away(&offered.invite, status, Some(RETRY_AFTER), &self.refused.unavailable);
             }
         }
-    }
-
-    /// The trunk of the address that the INVITE came from. A softphone of this machine may send
-    /// from the address of a network card to the loopback; the kernel lets nobody else do that.
-    fn trunk_of(&self, flow: Flow) -> Option<Arc<Trunk>> {
-        let of = |ip| self.trunks.of_source(ip).cloned();
-        of(flow.peer.ip()).or_else(|| of(flow.local.ip()).filter(|_| flow.local.ip().is_loopback()))
     }
 
     fn turn_away(
@@ -135,16 +129,16 @@ impl Inbound {
             Input::Refused { status: 480, retry_after: None, reason: EndReason::RejectedTenantDisabled };
         let locale = tenant.locale.clone().unwrap_or_else(|| tenant.voice.language().to_owned());
         let spec = spec(record, tenant, locale, ReferPolicy::TrunkForbids, false);
-        self.run(&offered, spec, Media::none(), refusal, Box::new(()), handle, mailbox).await;
+        self.actor(&offered, spec, Media::none(), refusal, Box::new(()), handle, mailbox).run().await;
     }
 
-    async fn take(
+    fn take(
         &self,
         offered: Offered,
         snapshot: &TenantSnapshot,
         handle: CallHandle,
         mailbox: mpsc::Receiver<Mail>,
-    ) {
+    ) -> Box<Actor> {
         let tenant = Arc::clone(&snapshot.tenant);
         let mut record = self.record(&offered, &tenant.tenant_id, &handle);
         record.to.number = Some(snapshot.mapping.phone_number.clone());
@@ -161,11 +155,11 @@ impl Inbound {
         let refer = refer_policy(&offered.invite.request, &offered.trunk.config);
         let delayed = offered.invite.offer.is_none();
         let spec = spec(record, tenant, snapshot.locale().to_owned(), refer, delayed);
-        self.run(&offered, spec, media, first, permit, handle, mailbox).await;
+        self.actor(&offered, spec, media, first, permit, handle, mailbox)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a call begins with; two callers, both above")]
-    async fn run(
+    fn actor(
         &self,
         offered: &Offered,
         spec: CallSpec,
@@ -174,9 +168,9 @@ impl Inbound {
         permit: Box<dyn Send>,
         handle: CallHandle,
         mailbox: mpsc::Receiver<Mail>,
-    ) {
+    ) -> Box<Actor> {
         let start = Start {
-            dialog: offered.invite.dialog,
+            line: Line::Inbound(offered.invite.dialog),
             provider: Arc::clone(self.provider(spec.tenant.voice.provider)),
             spec,
             media,
@@ -186,7 +180,7 @@ impl Inbound {
             mailbox,
             handle,
         };
-        Actor::new(Arc::clone(&self.services), start).run().await;
+        Box::new(Actor::new(Arc::clone(&self.services), start))
     }
 
     /// The provider for a tenant's choice. Those that are reached over a network come with a
@@ -208,10 +202,16 @@ impl Inbound {
                 reason: EndReason::RejectedBlocked,
             });
         }
+        let refused = offered.trunk.refused();
         let trunk = &offered.trunk.config;
         let trunk_limit = trunk.admission.max_calls.map(std::num::NonZeroU32::get);
         self.admission
             .admit(&tenant.tenant_id, &tenant.limits, &trunk.name, trunk_limit, Instant::now())
+            .inspect_err(|refusal| {
+                if *refusal == Refusal::TrunkFull {
+                    refused.full.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            })
             .map_err(|refusal| Input::Refused {
                 status: refusal.status(),
                 retry_after: refusal.retry_after(),
@@ -232,8 +232,7 @@ impl Inbound {
         })?;
         let policy = &offered.trunk.config.media;
         let address = self.advertised.unwrap_or(flow.local.ip());
-        let mut local = LocalMedia::new(address, port.local().port(), rand::rng().random());
-        local.codecs = policy.codecs.iter().map(|codec| codec_of(*codec)).collect();
+        let mut local = local_media(address, port.local().port(), policy);
         // The first of the offer's codecs that the trunk has, as RFC 3264 §6.1 suggests.
         local.order = CodecOrder::Offer;
         let source = source_policy(&policy.source);
@@ -249,6 +248,7 @@ impl Inbound {
         let request = &offered.invite.request;
         let headers = request.headers();
         let call_id = RawText::new(headers.call_id().unwrap_or_default());
+        self.services.trace.name(handle.call, call_id.as_bytes());
         let now = (self.services.clock)();
         let mut record = CallRecord::new(handle.call, tenant.clone(), Direction::Inbound, call_id, now);
         record.trunk = Some(offered.trunk.config.name.clone());
@@ -283,14 +283,34 @@ fn reason_of(error: &SdpError) -> EndReason {
     }
 }
 
-fn codec_of(codec: config::Codec) -> Codec {
+/// What we bring to the negotiations of one call on a trunk, with keys of its own.
+pub(super) fn local_media(address: IpAddr, port: u16, policy: &config::MediaPolicy) -> LocalMedia {
+    let mut random = rand::rng();
+    let mut local = LocalMedia::new(address, port, random.random());
+    local.codecs = policy.codecs.iter().filter_map(|codec| codec_of(*codec)).collect();
+    local.ptime_ms = policy.ptime_ms;
+    local.srtp = match policy.srtp {
+        config::SrtpMode::Off => SrtpPolicy::Off,
+        config::SrtpMode::Offer => SrtpPolicy::Offer(Seed::new(random.random())),
+        config::SrtpMode::Require => SrtpPolicy::Require(Seed::new(random.random())),
+    };
+    local
+}
+
+/// `None` for one that this build hasn't; the configuration doesn't let it through.
+fn codec_of(codec: config::Codec) -> Option<Codec> {
     match codec {
-        config::Codec::Pcma => Codec::Pcma,
-        config::Codec::Pcmu => Codec::Pcmu,
+        config::Codec::Pcma => Some(Codec::Pcma),
+        config::Codec::Pcmu => Some(Codec::Pcmu),
+        config::Codec::G722 => Some(Codec::G722),
+        #[cfg(feature = "opus")]
+        config::Codec::Opus => Some(Codec::Opus),
+        #[cfg(not(feature = "opus"))]
+        config::Codec::Opus => None,
     }
 }
 
-fn source_policy(source: &MediaSource) -> SourcePolicy {
+pub(super) fn source_policy(source: &MediaSource) -> SourcePolicy {
     match source {
         MediaSource::Exact => SourcePolicy::Exact,
         MediaSource::Address => SourcePolicy::Address,

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod inbound;
 pub mod machine;
+pub mod outbound;
 pub mod ports;
 pub mod record;
 pub mod registry;

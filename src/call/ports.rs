@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,15 +10,24 @@ use futures_util::future::BoxFuture;
 use media::playout::PlayoutCommand;
 use media::session::{Agreement, SessionConfig};
 use sip::dialog::DialogId;
-use sip::endpoint::flow::Flow;
-use sip::message::{Request, StatusCode};
+use sip::endpoint::flow::{Flow, Hop};
+use sip::endpoint::policy::PolicyId;
+use sip::message::{HeaderName, Request, StatusCode, Uri};
+use sip::ua::digest::Credentials;
 use tokio::sync::mpsc;
 
-use super::actor::{Mail, Signal};
+use super::actor::{CallHandle, Mail, Signal};
 use super::record::CallEvent;
+use crate::ids::CallId;
+use crate::trunk::Trunk;
 
 /// The SIP side of a call. Nothing here waits; what comes of it arrives as [`super::actor::Signal`].
 pub trait Signalling: Send + Sync {
+    /// Calls somebody. What comes of it arrives as [`super::actor::Answer`] at `handle`, and what
+    /// happens in the dialog that it makes as [`super::actor::Signal`].
+    fn invite(&self, invite: OutgoingInvite, handle: CallHandle);
+    /// Takes the INVITE of this call back (RFC 3261 §9.1).
+    fn give_up(&self, call: CallId);
     /// Sends 180.
     fn ring(&self, dialog: DialogId);
     /// Sends the 200 with this session description; [`super::actor::Signal::Answered`] follows
@@ -41,6 +51,8 @@ pub trait CallSink: Send + 'static {
     fn invite(&mut self, invite: IncomingInvite);
     /// Something happened to a call.
     fn signal(&mut self, dialog: DialogId, signal: Signal);
+    /// The dialog belongs to this call, which is ours.
+    fn adopt(&mut self, dialog: DialogId, handle: CallHandle);
     /// The dialog is gone.
     fn forgotten(&mut self, dialog: DialogId);
 }
@@ -56,6 +68,54 @@ pub struct IncomingInvite {
     pub offer: Option<Bytes>,
     /// How it came.
     pub flow: Flow,
+}
+
+/// An INVITE of ours.
+#[derive(Debug, Clone)]
+pub struct OutgoingInvite {
+    /// Whom it is for.
+    pub uri: Uri,
+    /// `From`, without a tag.
+    pub from: String,
+    /// `To`.
+    pub to: String,
+    /// The Call-ID.
+    pub call_id: String,
+    /// What else it says, who calls above all.
+    pub headers: Vec<(HeaderName, Bytes)>,
+    /// The proxies it has to pass, nearest first.
+    pub routes: Vec<Bytes>,
+    /// Where to send it, in the order of trying.
+    pub hops: Vec<Hop>,
+    /// Our own address towards them.
+    pub local: SocketAddr,
+    /// Our offer.
+    pub sdp: Bytes,
+    /// What the trunk's challenges are answered with.
+    pub credentials: Option<Arc<Credentials>>,
+    /// How the trunk is dealt with.
+    pub policy: PolicyId,
+}
+
+/// The way out to a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Where it is, in the order of trying; never empty.
+    pub hops: Vec<Hop>,
+    /// Our own address towards it.
+    pub local: SocketAddr,
+    /// What it is told instead.
+    pub advertised: SocketAddr,
+    /// The proxies that have to be passed, nearest first (RFC 3608).
+    pub routes: Vec<Bytes>,
+    /// How it is dealt with.
+    pub policy: PolicyId,
+}
+
+/// The ways out.
+pub trait Ways: Send + Sync {
+    /// The way to a trunk; a reason for people when there is none.
+    fn to<'a>(&'a self, trunk: &'a Trunk) -> BoxFuture<'a, Result<Way, String>>;
 }
 
 /// No RTP port is free.
@@ -115,6 +175,15 @@ pub enum RecordError {
     /// It was refused, and is lost unless it is given again.
     #[error("the call record can't be written: {0}")]
     NotTaken(String),
+}
+
+/// Where the signalling of calls can be looked up.
+pub trait CallTrace: Send + Sync {
+    /// Tells which call a Call-ID belongs to.
+    fn name(&self, call: CallId, sip_call_id: &[u8]);
+    /// The call has ended; `failed`: otherwise than a call should. Gives the capture's path within
+    /// the data directory when the messages are going to be stored.
+    fn ended(&self, call: CallId, failed: bool) -> Option<String>;
 }
 
 /// Where records are made durable.

@@ -139,6 +139,9 @@ pub struct CallRecord {
     /// Media quality.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaStats>,
+    /// The capture of its signalling, relative to the data directory, where one is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// What the call consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -193,6 +196,7 @@ impl CallRecord {
             outcome: None,
             follow_up: None,
             media: None,
+            trace: None,
             usage: None,
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sip::dialog::DialogId;
 use tokio::sync::watch;
 
 use super::actor::{CallHandle, Mail, Stop};
+use crate::ids::CallId;
 
 /// All calls that are up. Clones share one list.
 #[derive(Clone)]
@@ -15,14 +15,14 @@ pub struct Registry {
 }
 
 struct Shared {
-    calls: Mutex<HashMap<DialogId, CallHandle>>,
+    calls: Mutex<HashMap<CallId, CallHandle>>,
     count: watch::Sender<usize>,
 }
 
 /// A call's place in the list; dropping it takes the call off.
 pub struct Listed {
     registry: Registry,
-    dialog: DialogId,
+    call: CallId,
 }
 
 impl Default for Registry {
@@ -34,14 +34,15 @@ impl Default for Registry {
 impl Registry {
     /// Lists a call until what is given back is dropped.
     #[must_use]
-    pub fn list(&self, dialog: DialogId, handle: CallHandle) -> Listed {
+    pub fn list(&self, handle: CallHandle) -> Listed {
+        let call = handle.call;
         let count = {
             let mut calls = self.lock();
-            calls.insert(dialog, handle);
+            calls.insert(call, handle);
             calls.len()
         };
         self.shared.count.send_replace(count);
-        Listed { registry: self.clone(), dialog }
+        Listed { registry: self.clone(), call }
     }
 
     /// How many calls are up.
@@ -65,7 +66,7 @@ impl Registry {
         let _ = count.wait_for(|count| *count == 0).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<DialogId, CallHandle>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, CallHandle>> {
         self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +75,7 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let count = {
             let mut calls = self.registry.lock();
-            calls.remove(&self.dialog);
+            calls.remove(&self.call);
             if calls.len() * 8 < calls.capacity() && calls.capacity() > 1_024 {
                 let room = calls.len() * 2;
                 calls.shrink_to(room);
@@ -90,18 +91,12 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::ids::CallId;
-
-    fn dialog() -> DialogId {
-        let keyer = sip::random::Keyer::new(&mut sip::random::Tokens::new([3; 32]));
-        DialogId::new(&keyer, b"call", b"local", b"remote")
-    }
 
     #[tokio::test]
     async fn a_call_is_listed_until_its_place_is_dropped_and_hears_of_the_stop() {
         let registry = Registry::default();
         let (sender, mut mailbox) = mpsc::channel(4);
-        let listed = registry.list(dialog(), CallHandle::new(CallId::generate(), sender));
+        let listed = registry.list(CallHandle::new(CallId::generate(), sender));
         assert_eq!(registry.count(), 1);
         registry.stop_all(Stop::Now);
         assert!(matches!(mailbox.recv().await, Some(Mail::Stop(Stop::Now))));

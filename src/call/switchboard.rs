@@ -32,7 +32,7 @@ impl CallSink for Switchboard {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let handle = CallHandle::new(CallId::generate(), sender);
         self.calls.insert(invite.dialog, handle.clone());
-        let listed = self.registry.list(invite.dialog, handle.clone());
+        let listed = self.registry.list(handle.clone());
         let inbound = Arc::clone(&self.inbound);
         tokio::spawn(async move {
             inbound.answer(invite, handle, mailbox).await;
@@ -44,6 +44,10 @@ impl CallSink for Switchboard {
         if let Some(handle) = self.calls.get(&dialog) {
             handle.deliver(Mail::Signal(signal));
         }
+    }
+
+    fn adopt(&mut self, dialog: DialogId, handle: CallHandle) {
+        self.calls.insert(dialog, handle);
     }
 
     fn forgotten(&mut self, dialog: DialogId) {

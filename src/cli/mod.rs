@@ -1,10 +1,14 @@
 //! The command line: one file for each command.
 
+mod bans;
+mod call;
 mod calls;
 mod control;
+mod reload;
 mod serve;
 mod speech;
 mod tenant;
+mod trace;
 mod trunks;
 
 use std::io::Write;
@@ -40,10 +44,20 @@ pub(crate) struct Common {
 enum Command {
     /// Take calls (the default).
     Serve(serve::Flags),
+    /// Let a tenant's agent call somebody.
+    Call(call::Flags),
     /// List the calls that were recorded, newest first.
     Calls(calls::Flags),
     /// Show the trunks of the running service and their registration.
     Trunks(trunks::Flags),
+    /// Show the SIP messages of a call, or capture those of all.
+    Trace(trace::Flags),
+    /// Show which sources the running service doesn't listen to.
+    Bans(bans::Flags),
+    /// Lift the ban of an address.
+    Unban(bans::Unban),
+    /// Let the running service read its configuration anew.
+    Reload,
     /// Check the configuration, and say what is wrong with it by file and line.
     Check,
     /// Work on tenants.
@@ -61,8 +75,13 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => serve::run(&cli.common, cli.serve),
         Some(Command::Serve(flags)) => serve::run(&cli.common, flags),
+        Some(Command::Call(flags)) => call::run(&cli.common, &flags),
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
+        Some(Command::Trace(flags)) => trace::run(&cli.common, &flags),
+        Some(Command::Bans(flags)) => bans::run(&cli.common, &flags),
+        Some(Command::Unban(flags)) => bans::unban(&cli.common, &flags),
+        Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -30,7 +31,7 @@ pub(crate) struct Flags {
     /// The UDP ports for RTP [default: 16384-32767].
     #[arg(long, env = "OFFHOOK_RTP_PORTS", value_name = "FIRST-LAST")]
     rtp_ports: Option<PortRange>,
-    /// Threads for signalling, calls, HTTP and storage [default: one per core].
+    /// Threads for connections, HTTP and storage [default: one per core].
     #[arg(long, env = "OFFHOOK_SERVICE_WORKERS", value_name = "N")]
     service_workers: Option<NonZeroU16>,
     /// Threads for RTP.
@@ -42,7 +43,10 @@ pub(crate) struct Flags {
 }
 
 pub(crate) fn run(common: &Common, flags: Flags) -> Result<(), String> {
-    let Loaded { config, warnings } = load(common, flags)?;
+    let (file, overrides) = (common.config.clone(), overrides(common, flags));
+    // Read again on SIGHUP, as it is read now.
+    let load = move || Config::load(file.as_deref(), &overrides, &environment);
+    let Loaded { config, warnings } = load().map_err(|error| error.to_string())?;
     log_to_stderr(config.service.log_format);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -53,7 +57,7 @@ pub(crate) fn run(common: &Common, flags: Flags) -> Result<(), String> {
     }
     let runtime =
         runtime.enable_all().build().map_err(|error| format!("no threads can be started: {error}"))?;
-    runtime.block_on(crate::app::run(config)).map_err(|error| error.to_string())
+    runtime.block_on(crate::app::run(config, Arc::new(load))).map_err(|error| error.to_string())
 }
 
 pub(crate) fn check(common: &Common) -> Result<(), String> {
@@ -61,6 +65,7 @@ pub(crate) fn check(common: &Common) -> Result<(), String> {
     for warning in &loaded.warnings {
         println!("warning: {warning}");
     }
+    crate::app::tls_carrier(&loaded.config).map_err(|error| error.to_string())?;
     println!("The configuration is sound: {} trunk(s).", loaded.config.trunks.len());
     Ok(())
 }
@@ -74,7 +79,16 @@ pub(crate) fn data_directory(common: &Common) -> Result<PathBuf, String> {
 }
 
 fn load(common: &Common, flags: Flags) -> Result<Loaded, String> {
-    let overrides = Overrides {
+    Config::load(common.config.as_deref(), &overrides(common, flags), &environment)
+        .map_err(|error| error.to_string())
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn overrides(common: &Common, flags: Flags) -> Overrides {
+    Overrides {
         sip: flags.sip,
         http: flags.http,
         data: common.data.clone(),
@@ -84,9 +98,7 @@ fn load(common: &Common, flags: Flags) -> Result<Loaded, String> {
         service_workers: flags.service_workers,
         media_workers: flags.media_workers,
         log_format: flags.log_format,
-    };
-    let environment = |name: &str| std::env::var(name).ok();
-    Config::load(common.config.as_deref(), &overrides, &environment).map_err(|error| error.to_string())
+    }
 }
 
 fn log_to_stderr(format: LogFormat) {

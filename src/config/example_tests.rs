@@ -5,10 +5,11 @@ use std::path::Path;
 use super::*;
 
 const SERVICE: &str = include_str!("../../config/offhook.toml");
+const TRACE: &str = include_str!("../../config/trace-example.toml");
 const TRUNKS: &str = include_str!("../../config/trunk-example.toml");
 
 fn environment(name: &str) -> Option<String> {
-    ["CARRIER_PASSWORD", "PEER_PASSWORD"].contains(&name).then(|| "secret".to_owned())
+    ["CARRIER_PASSWORD", "PEER_PASSWORD", "RECEPTION_PASSWORD"].contains(&name).then(|| "secret".to_owned())
 }
 
 /// Loads a text as if it lay beside a file with the carrier's password.
@@ -37,13 +38,31 @@ fn key_of(line: &str) -> Option<&str> {
     key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(key)
 }
 
+/// The keys of all tables of this header, tables within it included.
+fn keys_shown<'a>(text: &'a str, header: &str) -> Vec<&'a str> {
+    let mut inside = false;
+    let mut shown = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = line == header;
+            let within = format!("{}.", header.trim_end_matches(']'));
+            shown.extend(line.strip_prefix(&within).map(|name| name.trim_end_matches(']')));
+        } else if inside {
+            shown.extend(key_of(line));
+        }
+    }
+    shown
+}
+
 /// What the reader knows in a table, told by itself.
 fn known_keys(header: &str) -> Vec<&'static str> {
-    let text = format!("{header}\nno_such_key_at_all = 1\n");
+    // A table within another needs that one.
+    let outer = header.strip_prefix("[[trunk.").map_or("", |_| "[[trunk]]\n");
+    let text = format!("{outer}{header}\nno_such_key_at_all = 1\n");
     let error = Config::from_toml(&text, None, &Overrides::default(), &environment).unwrap_err();
     let ConfigError::Invalid { problems, .. } = error else { panic!("{error}") };
     let known = problems.into_iter().find_map(|problem| match problem.kind {
-        ProblemKind::UnknownKey { known, .. } => Some(known),
+        ProblemKind::UnknownKey { known, .. } if problem.subject.contains("no_such_key") => Some(known),
         _ => None,
     });
     known.unwrap()
@@ -61,6 +80,37 @@ fn the_service_example_loads_with_its_optional_keys() {
     assert_eq!(config.service.advertised_address, Some("203.0.113.7".parse().unwrap()));
     assert_eq!(config.service.workers.media.map(u16::from), Some(2));
     assert_eq!(config.trunks.len(), 1);
+}
+
+#[test]
+fn the_trace_example_holds_the_defaults() {
+    assert_eq!(load(TRACE).config.trace, Trace::default());
+}
+
+#[test]
+fn the_trace_example_loads_with_a_collector_and_each_kind_of_password() {
+    for kind in ["hep_password_file", "hep_password_env", "hep_password"] {
+        let others = ["hep_password_file", "hep_password_env", "hep_password"];
+        let text: String = with_optional_keys(TRACE)
+            .lines()
+            .filter(|line| key_of(line).is_none_or(|key| key == kind || !others.contains(&key)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let text = text.replace("homer.password", "carrier.password").replace("HOMER_", "PEER_");
+        let hep = load(&text).config.trace.hep.unwrap();
+        assert_eq!(hep.address.to_string(), "homer.example.com:9060");
+        assert_eq!((hep.agent.id, hep.agent.node.as_deref()), (2_001, Some("paris-1")));
+        assert!(hep.agent.key.is_some(), "{kind}");
+    }
+}
+
+#[test]
+fn what_belongs_to_a_collector_needs_one() {
+    let wrong = |text: &str| {
+        Config::from_toml(text, None, &Overrides::default(), &environment).unwrap_err().to_string()
+    };
+    assert!(wrong("[trace]\nhep_node = 'x'\n").contains("it goes with `hep`"));
+    assert!(wrong("[trace]\nhep = 'tcp:h:1'\n").contains("udp:homer.example.com:9060"));
 }
 
 #[test]
@@ -96,6 +146,9 @@ fn keys_with_a_default_are_shown_at_it() {
     let (bare, shown) = (&bare.trunks[0], &shown.trunks[0]);
     assert_eq!(bare.transport, shown.transport);
     assert_eq!(bare.media, shown.media);
+    assert_eq!(bare.reliable_provisional, shown.reliable_provisional);
+    assert_eq!(bare.identity.caller_id_in, shown.identity.caller_id_in);
+    assert_eq!(bare.health, load(TRUNKS).config.trunks[1].health);
     assert_eq!(bare.session_timer, shown.session_timer);
     assert_eq!(bare.refer, shown.refer);
     assert_eq!(bare.numbers.dialed_number_from, shown.numbers.dialed_number_from);
@@ -109,10 +162,15 @@ fn keys_with_a_default_are_shown_at_it() {
 
 #[test]
 fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
-    for (header, example, file) in
-        [("[service]", SERVICE, "config/offhook.toml"), ("[[trunk]]", TRUNKS, "config/trunk-example.toml")]
-    {
-        let shown: Vec<&str> = example.lines().filter_map(key_of).collect();
+    for (header, example, file) in [
+        ("[service]", SERVICE, "config/offhook.toml"),
+        ("[trace]", TRACE, "config/trace-example.toml"),
+        ("[defence]", SERVICE, "config/offhook.toml"),
+        ("[overload]", SERVICE, "config/offhook.toml"),
+        ("[[trunk]]", TRUNKS, "config/trunk-example.toml"),
+        ("[[trunk.auth_inbound]]", TRUNKS, "config/trunk-example.toml"),
+    ] {
+        let shown = keys_shown(example, header);
         let known = known_keys(header);
         for key in &known {
             assert!(shown.contains(key), "{file} doesn't show {header} {key}");
@@ -121,7 +179,7 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
             assert!(known.contains(&key), "{file} shows {key}, which isn't known");
         }
     }
-    assert_eq!(known_keys(""), ["service", "trunk"]);
+    assert_eq!(known_keys(""), ["service", "trace", "defence", "overload", "trunk"]);
 }
 
 #[test]

@@ -7,12 +7,16 @@
 //! mistake and gives a missing key no place.
 
 mod address;
+mod auth_inbound;
 mod choice;
+mod defence;
 mod problem;
 mod reader;
 mod secret;
 mod service;
 mod suggest;
+pub mod tls;
+mod trace;
 mod trunk;
 mod trunk_file;
 mod value;
@@ -20,11 +24,14 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
+pub use defence::{Defence, Overload};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
-pub use service::{LogFormat, Overrides, Service, Workers};
+pub use service::{Connections, LogFormat, Overrides, Service, Workers};
+pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
-    Admission, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, Identity, MediaPolicy, MediaSource,
-    Mode, Numbers, ReferPolicy, Registrar, SessionTimer, SessionTimerPolicy, Sources, Transport, Trunk,
+    Admission, Authentication, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, HealthCheck,
+    Identity, MediaPolicy, MediaSource, Mode, Numbers, ReferPolicy, Registrar, SessionTimer,
+    SessionTimerPolicy, ShownIdentity, Sources, SrtpMode, Transport, Trunk,
 };
 
 use problem::Sink;
@@ -35,6 +42,12 @@ use reader::Table;
 pub struct Config {
     /// What concerns the process.
     pub service: Service,
+    /// What is kept of the signalling.
+    pub trace: Trace,
+    /// Limits of each source.
+    pub defence: Defence,
+    /// When new calls are turned away.
+    pub overload: Overload,
     /// The trunks, in the file's order; the implicit demo trunk last.
     pub trunks: Vec<Trunk>,
 }
@@ -112,9 +125,15 @@ fn read(
     }
     let mut root = Table::root(&document);
     let service = root.table("service", sink);
+    let trace = root.table("trace", sink);
+    let defence = root.table("defence", sink);
+    let overload = root.table("overload", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
-    let (service, demo) = service::read(service, overrides, sink);
+    let trace = trace::read(trace, surroundings, sink);
+    let (service, demo) = service::read(service, overrides, surroundings, sink);
+    let defence = defence::read(defence, sink);
+    let overload = defence::read_overload(overload, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
     for entry in entries {
@@ -123,7 +142,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trunks })
+    Some(Config { service, trace, defence, overload, trunks })
 }
 
 #[cfg(test)]

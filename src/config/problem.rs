@@ -159,6 +159,9 @@ pub enum ProblemKind {
     /// Two listeners on one port.
     #[error("is the same address as `sip`, which is served over TCP too; give it another port")]
     SamePort,
+    /// Two addresses of one family.
+    #[error("holds two addresses of one family; write at most one IPv4 and one IPv6 address")]
+    SameFamily,
     /// The SIP port lies in the RTP range.
     #[error("holds the port of `sip`; choose a range without it")]
     HoldsSipPort,
@@ -171,6 +174,12 @@ pub enum ProblemKind {
     /// A minimum above the value it is the minimum of.
     #[error("is longer than `session_expires`; write a number up to that")]
     AboveExpires,
+    /// The longest ban is shorter than the first.
+    #[error("is shorter than `ban_seconds`; write that number or a larger one")]
+    BelowBan,
+    /// Two users of one name.
+    #[error("\"{0}\" is there twice; give each user a name of its own")]
+    SameUser(String),
 }
 
 /// Why a password can't be had.
@@ -209,6 +218,9 @@ pub enum WarningKind {
     /// A password file that others may read.
     #[error("other users can read the password file; `chmod 600` it")]
     ReadablePassword,
+    /// A private key that others may read.
+    #[error("other users can read the private key; `chmod 600` it")]
+    ReadableKey,
     /// Calls from anywhere.
     #[error(
         "calls are taken from any address without authentication; list the networks of your PBX or carrier"

@@ -57,7 +57,10 @@ impl<'a> Table<'a> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             let found = value.get_ref().type_str();
-            let kind = ProblemKind::WrongType { found, wanted: "[[trunk]] with two brackets for each trunk" };
+            let kind = ProblemKind::WrongType {
+                found,
+                wanted: "[[trunk]] with two brackets, or what its name is, for each entry",
+            };
             sink.problem(Some(value.span()), self.subject(key), kind);
             return Vec::new();
         };
@@ -67,7 +70,7 @@ impl<'a> Table<'a> {
                 tables.push(Table::new(
                     Some(entries),
                     entry.span(),
-                    format!("[[{key}]] number {}, ", at + 1),
+                    format!("{}[[{key}]] number {}, ", self.label, at + 1),
                 ));
             }
         }
@@ -107,6 +110,20 @@ impl<'a> Table<'a> {
     ) -> Option<Located<Vec<T>>> {
         let value = self.get(key)?;
         read_list(value, &self.subject(key), sink)
+    }
+
+    /// One value, or a list of them without repetition.
+    pub fn one_or_more<T: FromValue + PartialEq>(
+        &mut self,
+        key: &'static str,
+        sink: &mut Sink<'_>,
+    ) -> Option<Located<Vec<T>>> {
+        let value = self.get(key)?;
+        if value.get_ref().as_array().is_some() {
+            return read_list(value, &self.subject(key), sink);
+        }
+        let one = read(value, &self.subject(key), sink)?;
+        Some(Located { value: vec![one.value], span: one.span })
     }
 
     /// A whole number within bounds, if the key is there and the value is right.

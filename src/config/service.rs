@@ -10,6 +10,8 @@ use super::address::PortRange;
 use super::choice::choice;
 use super::problem::{ProblemKind, Sink, WarningKind};
 use super::reader::Table;
+use super::secret::Surroundings;
+use super::tls::{self, ServiceTls};
 use super::value::Located;
 
 /// The `[service]` table.
@@ -17,6 +19,14 @@ use super::value::Located;
 pub struct Service {
     /// Where SIP is served, over UDP and over TCP. Default `127.0.0.1:5060`.
     pub sip: SocketAddr,
+    /// The same in the other family of addresses, when there is a second one.
+    pub sip_also: Option<SocketAddr>,
+    /// SIP over TLS. Default: not served.
+    pub tls: ServiceTls,
+    /// How many TCP connections there may be, and as many of TLS.
+    pub connections: Connections,
+    /// The name servers. Default: those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Where the HTTP API, console, health and metrics are served. Default `127.0.0.1:8080`.
     pub http: SocketAddr,
     /// The directory for database, journal, recordings and control socket. Default `data`, in
@@ -38,10 +48,19 @@ pub struct Service {
 /// How many threads do what. `None` stands for one per core.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Workers {
-    /// Threads for signalling, calls, HTTP and storage.
+    /// Threads for connections, HTTP and storage; signalling and calls have one of their own.
     pub service: Option<NonZeroU16>,
     /// Threads for RTP.
     pub media: Option<NonZeroU16>,
+}
+
+/// How many connections there may be, of TCP and of TLS each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// At a time, of which an eighth is kept for those that we open. Default 4096.
+    pub in_all: usize,
+    /// At a time, opened from one address. Default 1024.
+    pub per_source: usize,
 }
 
 choice! {
@@ -98,15 +117,21 @@ const DEFAULT_DRAIN_SECONDS: u32 = 60;
 /// A day: who wants to wait longer doesn't want to stop.
 const MAX_DRAIN_SECONDS: u32 = 86_400;
 const MAX_WORKERS: u32 = 256;
+/// As many open files as a process is allowed at most on common systems.
+const MAX_CONNECTIONS: u32 = 1_000_000;
 
 /// Reads the table and lays the overrides over it. The second value is `demo_trunk`.
 pub(super) fn read(
     mut table: Table<'_>,
     overrides: &Overrides,
+    around: &Surroundings<'_>,
     sink: &mut Sink<'_>,
 ) -> (Service, Option<bool>) {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let (sip, http) = (table.take("sip", sink), table.take::<SocketAddr>("http", sink));
+    let (sip, http) = (table.one_or_more("sip", sink), table.take::<SocketAddr>("http", sink));
+    if let Some(sip) = &sip {
+        tls::one_of_each_family(sip, table.subject("sip"), sink);
+    }
     let drain = table.whole("drain_seconds", 0..=MAX_DRAIN_SECONDS, sink).map(|l| l.value);
     let advertised = table.take::<IpAddr>("advertised_address", sink);
     let ports = table.take::<PortRange>("rtp_ports", sink);
@@ -116,8 +141,17 @@ pub(super) fn read(
         advertised: place(advertised.as_ref(), overrides.advertised_address.is_some()),
         rtp_ports: place(ports.as_ref(), overrides.rtp_ports.is_some()),
     };
+    let written = sip.map(|l| l.value).filter(|_| overrides.sip.is_none());
+    let mut listen = written.unwrap_or_else(|| vec![overrides.sip.unwrap_or(local(5060))]).into_iter();
+    let (sip, sip_also) = (listen.next().unwrap_or(local(5060)), listen.next());
+    let both: Vec<SocketAddr> = [Some(sip), sip_also].into_iter().flatten().collect();
+    let dns_servers = table.list("dns_servers", sink).map(|l| l.value).unwrap_or_default();
     let service = Service {
-        sip: overrides.sip.or(sip.map(|l| l.value)).unwrap_or(local(5060)),
+        sip,
+        sip_also,
+        tls: tls::service(&mut table, &both, around, sink),
+        connections: connections(&mut table, sink),
+        dns_servers,
         http: overrides.http.or(http.map(|l| l.value)).unwrap_or(local(8080)),
         data: overrides.data.clone().unwrap_or(table.or("data", PathBuf::from("data"), sink)),
         drain: overrides
@@ -150,23 +184,36 @@ fn place<T>(located: Option<&Located<T>>, overridden: bool) -> Option<Range<usiz
 }
 
 fn check(service: &Service, table: &Table<'_>, places: &Places, sink: &mut Sink<'_>) {
-    if service.sip == service.http && service.sip.port() != 0 {
+    let both = [Some(service.sip), service.sip_also];
+    let listening = both.iter().flatten().chain(&service.tls.listen);
+    if listening.into_iter().any(|address| *address == service.http && address.port() != 0) {
         sink.problem(
             places.http.clone().or(places.sip.clone()),
             table.subject("http"),
             ProblemKind::SamePort,
         );
     }
-    if service.rtp_ports.contains(service.sip.port()) {
+    if both.iter().flatten().any(|sip| service.rtp_ports.contains(sip.port())) {
         let place = places.rtp_ports.clone().or(places.sip.clone());
         sink.problem(place, table.subject("rtp_ports"), ProblemKind::HoldsSipPort);
     }
-    if service.sip.ip().is_unspecified() && service.advertised_address.is_none() {
+    if both.iter().flatten().any(|sip| sip.ip().is_unspecified()) && service.advertised_address.is_none() {
         sink.warn(places.sip.clone(), table.subject("sip"), WarningKind::NoAdvertisedAddress);
     }
     if service.advertised_address.is_some_and(|a| a.is_unspecified() || a.is_multicast()) {
         let place = places.advertised.clone();
         sink.problem(place, table.subject("advertised_address"), ProblemKind::NotAnAddress);
+    }
+}
+
+fn connections(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Connections {
+    let mut number = |key, default| {
+        let written = table.whole(key, 1..=MAX_CONNECTIONS, sink);
+        written.and_then(|l| usize::try_from(l.value).ok()).unwrap_or(default)
+    };
+    Connections {
+        in_all: number("max_connections", 4_096),
+        per_source: number("max_connections_per_source", 1_024),
     }
 }
 

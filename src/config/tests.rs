@@ -150,12 +150,12 @@ fn mistakes_are_told_with_place_and_remedy() {
 fn mistakes_of_trunks_name_the_trunk() {
     for (added, expected) in [
         ("regsitrar = 'x'\n", "trunk \"a\", key `regsitrar`: unknown key; did you mean `registrar`?"),
-        ("transport = 'tls'\n", "f.toml:6:13: trunk \"a\", key `transport`: \"tls\" is not a choice"),
+        ("transport = 'sctp'\n", "f.toml:6:13: trunk \"a\", key `transport`: \"sctp\" is not a choice"),
         ("outbound_proxy = 'sip:proxy'\n", "without `sip:`"),
         ("expires = 10\n", "write a number from 30 to 86400"),
         ("codecs = []\n", "is empty"),
         ("codecs = ['pcma', 'pcma']\n", "f.toml:6:19: trunk \"a\", key `codecs`: holds an entry twice"),
-        ("codecs = ['pcma', 'opus']\n", "f.toml:6:19: trunk \"a\", key `codecs`: \"opus\" is not a choice"),
+        ("codecs = ['pcma', 'g729']\n", "f.toml:6:19: trunk \"a\", key `codecs`: \"g729\" is not a choice"),
         ("codecs = 'pcma'\n", "a list in brackets"),
         ("default_country = 'France'\n", "two letters of ISO 3166-1"),
         ("sources = ['192.0.2.9/24']\n", "write \"192.0.2.0/24\" for the whole network"),
@@ -313,4 +313,124 @@ proptest::proptest! {
         let header = if trunk { "[[trunk]]" } else { "[service]" };
         let _ = read(&format!("{header}\n{}\n", lines.join("\n")));
     }
+}
+
+const TLS: &str = "[service]\ntls_certificate = 'a.crt'\ntls_key = 'a.key'\n";
+
+#[test]
+fn tls_is_served_beside_sip_once_there_is_a_certificate() {
+    assert_eq!(good("").config.service.tls, tls::ServiceTls::default());
+    let served = |text: &str| good(text).config.service.tls;
+    let standard = served(&format!("{TLS}sip = ['192.0.2.1:5080', '[2001:db8::1]:5080']\n"));
+    let listen: Vec<String> = standard.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["192.0.2.1:5061", "[2001:db8::1]:5061"]);
+    assert_eq!((standard.certificates.len(), standard.clients), (1, None));
+    let own = served(&format!("{TLS}sips = '127.0.0.1:0'\ntls_client_ca = 'ca.pem'\n"));
+    assert_eq!(own.listen, ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(own.clients.unwrap().policy, tls::ClientPolicy::Require);
+    let several = "[service]\ntls_certificate = ['a.crt', 'b.crt']\ntls_key = ['a.key', 'b.key']\n";
+    assert_eq!(served(several).certificates[1].key, Path::new("b.key"));
+}
+
+#[test]
+fn sip_is_served_on_one_address_of_each_family() {
+    let both = "[service]\nsip = ['0.0.0.0:5060', '[::]:5060']\nadvertised_address = '192.0.2.1'\n";
+    let service = good(both).config.service;
+    assert_eq!((service.sip.is_ipv4(), service.sip_also.map(|also| also.is_ipv6())), (true, Some(true)));
+    assert_eq!(good("").config.service.sip_also, None);
+    assert_told("[service]\nsip = ['127.0.0.1:5060', '127.0.0.2:5060']\n", "two addresses of one family");
+    let overrides = Overrides { sip: Some("127.0.0.1:6000".parse().unwrap()), ..Overrides::default() };
+    let service = Config::from_toml(both, None, &overrides, &environment).unwrap().config.service;
+    assert_eq!((service.sip.port(), service.sip_also), (6000, None));
+}
+
+#[test]
+fn a_trunk_under_tls_has_its_own_terms() {
+    let text = format!(
+        "{REGISTER}transport = 'tls'\ntls_ca = 'ca.pem'\ntls_server_name = 'sip.carrier.example'\n\
+         tls_client_certificate = 'c.crt'\ntls_client_key = 'c.key'\ntls_wildcards = true\n"
+    );
+    let trunk = &good(&text).config.trunks[0];
+    assert_eq!(trunk.transport, Transport::Tls);
+    assert_eq!(trunk.tls.ca.as_deref(), Some(Path::new("ca.pem")));
+    assert_eq!(trunk.tls.server_name.as_deref(), Some("sip.carrier.example"));
+    assert!(trunk.tls.wildcards && trunk.tls.client.is_some());
+}
+
+#[test]
+fn mistakes_about_tls_are_told() {
+    for (text, expected) in [
+        ("[service]\nsips = '127.0.0.1:5061'\n".to_owned(), "set `tls_certificate` and `tls_key`"),
+        ("[service]\ntls_certificate = 'a'\n".to_owned(), "key `tls_key`: is missing"),
+        ("[service]\ntls_key = 'a'\n".to_owned(), "key `tls_certificate`: is missing"),
+        (
+            "[service]\ntls_certificate = ['a', 'b']\ntls_key = 'a'\n".to_owned(),
+            "as many keys as certificates",
+        ),
+        (format!("{TLS}tls_clients = 'verify'\n"), "set `tls_client_ca`"),
+        (format!("{TLS}sips = '127.0.0.1:5060'\n"), "key `sips`: is the same address as `sip`"),
+        (format!("{REGISTER}tls_ca = 'a'\n"), "it belongs to transport"),
+        (format!("{OPEN}tls_ca = 'a'\n"), "an open trunk sends no requests"),
+        (format!("{REGISTER}transport = 'tls'\ntls_server_name = 'a:5061'\n"), "has no port"),
+        ("[service]\nmax_connections = 0\n".to_owned(), "from 1 to 1000000"),
+        ("[service]\ndns_servers = ['192.0.2.53']\n".to_owned(), "an address with a port"),
+    ] {
+        assert_told(&text, expected);
+    }
+}
+
+#[test]
+fn limits_are_read_and_checked() {
+    let config = good(
+        "[defence]\nmessages_per_second = 0\nban_seconds = 10\nban_seconds_most = 10\n\
+         scanner_user_agents = ['x']\nexempt = ['192.0.2.0/24']\n[overload]\ndelay_ms = 0\n",
+    )
+    .config;
+    assert_eq!((config.defence.messages_per_second, config.defence.invites_per_second), (0, 10));
+    assert_eq!(
+        (config.defence.ban, config.defence.ban_most),
+        (Duration::from_secs(10), Duration::from_secs(10))
+    );
+    assert_eq!((config.defence.scanner_user_agents.len(), config.defence.exempt.len()), (1, 1));
+    assert_eq!((config.overload.delay, config.overload.calls_setting_up), (Duration::ZERO, 4_000));
+    assert_told(
+        "[defence]\nban_seconds = 100\nban_seconds_most = 99\n",
+        "f.toml:3:20: [defence], key `ban_seconds_most`: is shorter than `ban_seconds`",
+    );
+    assert_told("[defence]\nscanner_user_agents = []\n", "is empty");
+    assert_told("[overload]\ncalls_setting_up = 0\n", "is out of range");
+    let long = good("[defence]\nban_seconds = 100000\n").config.defence;
+    assert_eq!(long.ban_most, long.ban, "the longest is no shorter than the first");
+}
+
+#[test]
+fn a_trunk_may_ask_its_callers_for_a_password() {
+    let user = "[[trunk.auth_inbound]]\nusername = 'u'\npassword_env = 'SET'\n";
+    let loaded = good(&format!("{}{user}", OPEN.replace("192.0.2.0/24", "0.0.0.0/0")));
+    assert_eq!(loaded.warnings, [], "open to all, and yet not to everybody");
+    let authentication = loaded.config.trunks[0].authentication.clone().unwrap();
+    assert_eq!((authentication.realm.as_str(), authentication.users.len()), ("offhook", 1));
+    assert_eq!(authentication.users[0].username, "u");
+    let realm = good(&format!("{OPEN}auth_realm = 'r'\n{user}")).config.trunks[0].clone();
+    assert_eq!(realm.authentication.unwrap().realm, "r");
+
+    assert_told(&format!("{OPEN}auth_realm = 'r'\n"), "it goes with users");
+    assert_told(&format!("{OPEN}auth_inbound = []\n"), "is empty");
+    assert_told(&format!("{OPEN}{user}{user}"), "\"u\" is there twice");
+    assert_told(
+        &format!("{OPEN}[[trunk.auth_inbound]]\nusername = 'u'\n"),
+        "trunk \"b\", [[auth_inbound]] number 1, key `password_file`: is missing",
+    );
+    assert_told(&format!("{OPEN}[[trunk.auth_inbound]]\npassword_env = 'SET'\n"), "write the user's name");
+    assert_told(&format!("{OPEN}{user}nam = 'x'\n"), "unknown key");
+}
+
+#[test]
+fn only_peers_are_pinged() {
+    let peer = "[[trunk]]\nname = 'p'\nmode = 'peer'\npeer = '192.0.2.1'\n";
+    let health = |text: &str| good(text).config.trunks[0].health;
+    assert_eq!(health(peer), HealthCheck { interval: Duration::from_secs(30), failures: 3 });
+    let off = health(&format!("{peer}options_ping_seconds = 0\noptions_ping_failures = 2\n"));
+    assert_eq!(off, HealthCheck { interval: Duration::ZERO, failures: 2 });
+    assert_told(&format!("{OPEN}options_ping_seconds = 5\n"), "it belongs to mode = \"peer\"");
 }

@@ -9,6 +9,7 @@ use sip::ua::digest::Credentials;
 
 use super::address::{Cidr, HostPort};
 use super::choice::choice;
+use super::tls::TrunkTls;
 use crate::ids::TrunkName;
 
 /// The name of the implicit trunk that takes calls from this machine.
@@ -23,6 +24,8 @@ pub struct Trunk {
     pub mode: Mode,
     /// What SIP to it is carried by. Default `udp`.
     pub transport: Transport,
+    /// What its server has to prove, under TLS.
+    pub tls: TrunkTls,
     /// What its challenges are answered with. The user name is `auth_username`, else `username`.
     pub credentials: Option<Credentials>,
     /// Who we are on it.
@@ -37,6 +40,13 @@ pub struct Trunk {
     pub refer: ReferPolicy,
     /// Which calls are let in.
     pub admission: Admission,
+    /// Who has to give a password. Default: nobody, the source address is trusted.
+    pub authentication: Option<Authentication>,
+    /// Whether provisional responses are sent reliably to who can take that (RFC 3262).
+    /// Default false: only to who demands it.
+    pub reliable_provisional: bool,
+    /// How a peer's life is watched.
+    pub health: HealthCheck,
 }
 
 /// How a trunk is connected.
@@ -79,6 +89,16 @@ impl Mode {
         .as_str()
     }
 
+    /// Registrar or peer: whose numbers are called. None for an open trunk.
+    #[must_use]
+    pub fn home(&self) -> Option<&HostPort> {
+        match self {
+            Self::Register(registrar) => Some(&registrar.address),
+            Self::Peer { address, .. } => Some(address),
+            Self::Open => None,
+        }
+    }
+
     /// Where requests outside a dialog are sent first: the outbound proxy, else registrar or
     /// peer. None for an open trunk.
     #[must_use]
@@ -111,6 +131,10 @@ choice! {
         Udp = "udp",
         /// TCP.
         Tcp = "tcp",
+        /// TLS.
+        Tls = "tls",
+        /// What the DNS records of the next hop say (RFC 3263 §4.1).
+        Auto = "auto",
     }
 }
 
@@ -123,6 +147,8 @@ pub struct Identity {
     pub from_domain: Option<String>,
     /// The number shown to people we call. Default: `from_user`.
     pub caller_id: Option<String>,
+    /// Where the number shown to people we call is put. Default: From, P-Asserted-Identity.
+    pub caller_id_in: Vec<ShownIdentity>,
     /// Where a caller's number is read from: the first of these that has one.
     /// Default: P-Asserted-Identity, Remote-Party-ID, From.
     pub caller_number_from: Vec<CallerNumberSource>,
@@ -137,6 +163,20 @@ choice! {
         RemotePartyId = "remote_party_id",
         /// `From`.
         From = "from",
+    }
+}
+
+choice! {
+    /// Where the number shown to people we call can stand.
+    ShownIdentity {
+        /// `From`; without it our account stands there.
+        From = "from",
+        /// `P-Asserted-Identity` (RFC 3325), for a carrier that trusts us.
+        PAssertedIdentity = "p_asserted_identity",
+        /// `P-Preferred-Identity` (RFC 3325), for a carrier that checks.
+        PPreferredIdentity = "p_preferred_identity",
+        /// `Remote-Party-ID`, their predecessor.
+        RemotePartyId = "remote_party_id",
     }
 }
 
@@ -174,6 +214,10 @@ pub struct MediaPolicy {
     pub dtmf: DtmfMode,
     /// Where media may come from. Default `address`.
     pub source: MediaSource,
+    /// Whether media is encrypted. Default `off`.
+    pub srtp: SrtpMode,
+    /// Packet time that our own offers ask for, in milliseconds. Default 20.
+    pub ptime_ms: u8,
 }
 
 choice! {
@@ -183,6 +227,22 @@ choice! {
         Pcma = "pcma",
         /// G.711 µ-law.
         Pcmu = "pcmu",
+        /// G.722 at 64 kbit/s: wide-band.
+        G722 = "g722",
+        /// Opus; only in builds with the feature `opus`.
+        Opus = "opus",
+    }
+}
+
+choice! {
+    /// Whether media is encrypted (SRTP with keys from SDP, RFC 4568).
+    SrtpMode {
+        /// Never: offers of SRTP alone are refused.
+        Off = "off",
+        /// With who can.
+        Offer = "offer",
+        /// Always: calls without it are refused.
+        Require = "require",
     }
 }
 
@@ -281,6 +341,24 @@ pub struct Admission {
     pub max_calls_per_second: Option<NonZeroU32>,
 }
 
+/// Who may call, by password (RFC 3261 §22).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// The realm of our challenges. Default `offhook`.
+    pub realm: String,
+    /// Everybody who has a password.
+    pub users: Vec<Credentials>,
+}
+
+/// OPTIONS sent to a peer at intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// How often; zero: never. Default 30 s.
+    pub interval: Duration,
+    /// Failures in a row after which an address is taken for down. Default 3.
+    pub failures: u32,
+}
+
 /// Where calls may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sources {
@@ -311,6 +389,7 @@ impl Trunk {
             name: TrunkName::new(DEMO).ok()?,
             mode: Mode::Open,
             transport: Transport::Udp,
+            tls: TrunkTls::default(),
             credentials: None,
             identity: Identity::default(),
             numbers: Numbers::default(),
@@ -328,7 +407,28 @@ impl Trunk {
                 max_calls: None,
                 max_calls_per_second: None,
             },
+            authentication: None,
+            reliable_provisional: false,
+            health: HealthCheck::default(),
         })
+    }
+
+    /// Whether the other one is connected in the same way: what is known of one trunk's
+    /// registration and addresses holds for the other as well.
+    #[must_use]
+    pub fn connects_as(&self, other: &Self) -> bool {
+        self.mode == other.mode
+            && self.transport == other.transport
+            && self.tls == other.tls
+            && self.credentials == other.credentials
+            && self.identity.from_domain == other.identity.from_domain
+            && self.health == other.health
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), failures: 3 }
     }
 }
 
@@ -338,6 +438,7 @@ impl Default for Identity {
             from_user: "offhook".to_owned(),
             from_domain: None,
             caller_id: None,
+            caller_id_in: vec![ShownIdentity::From, ShownIdentity::PAssertedIdentity],
             caller_number_from: vec![
                 CallerNumberSource::PAssertedIdentity,
                 CallerNumberSource::RemotePartyId,
@@ -363,7 +464,13 @@ impl Default for Numbers {
 
 impl Default for MediaPolicy {
     fn default() -> Self {
-        Self { codecs: vec![Codec::Pcma, Codec::Pcmu], dtmf: DtmfMode::Rfc4733, source: MediaSource::Address }
+        Self {
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            dtmf: DtmfMode::Rfc4733,
+            source: MediaSource::Address,
+            srtp: SrtpMode::Off,
+            ptime_ms: 20,
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use super::address::{Cidr, Host, HostPort};
 use super::problem::{ProblemKind, Sink, WarningKind};
 use super::reader::Table;
 use super::secret::{self, Surroundings};
+use super::tls;
 use super::trunk::{
-    Admission, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy, Registrar,
-    SessionTimer, SourceWord, Sources, Transport, Trunk,
+    Admission, Codec, HealthCheck, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy,
+    Registrar, SessionTimer, SourceWord, Sources, Transport, Trunk,
 };
 use super::value::{Line, Located};
 use crate::ids::TrunkName;
@@ -81,15 +82,21 @@ fn read_keys(
     let user = text(table, "username", sink);
     let mode = mode(table, word, user.as_deref(), sink);
     let credentials = credentials(table, word, user.clone(), around, sink);
+    let transport = table.or("transport", Transport::Udp, sink);
+    let authentication = super::auth_inbound::read(table, around, sink);
     let trunk = Trunk {
-        transport: table.or("transport", Transport::Udp, sink),
+        transport,
+        tls: tls::trunk(table, mode.as_ref(), transport, around, sink),
         credentials,
         identity: identity(table, user, mode.as_ref(), sink),
         numbers: numbers(table, sink),
         media: media(table, sink),
         session_timer: session_timer(table, sink),
         refer: table.or("refer", ReferPolicy::Sip, sink),
-        admission: admission(table, mode.as_ref(), sink),
+        admission: admission(table, mode.as_ref(), authentication.is_some(), sink),
+        authentication,
+        reliable_provisional: table.or("reliable_provisional", false, sink),
+        health: health(table, word, sink),
         // Last, so that every key was read, and what is wrong with it reported, before giving up.
         mode: mode?,
         name: name?.value,
@@ -185,10 +192,12 @@ fn identity(
         sink.problem(Some(located.span.clone()), table.subject("from_domain"), kind);
     }
     let order = table.list("caller_number_from", sink);
+    let shown_in = table.list("caller_id_in", sink);
     Identity {
         from_user: text(table, "from_user", sink).or(user).unwrap_or(defaults.from_user),
         from_domain: domain.map(|l| l.value.host).as_ref().or(home).map(Host::to_string),
         caller_id: text(table, "caller_id", sink),
+        caller_id_in: shown_in.map_or(defaults.caller_id_in, |l| l.value),
         caller_number_from: order.map_or(defaults.caller_number_from, |l| l.value),
     }
 }
@@ -204,7 +213,9 @@ fn numbers(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Numbers {
 
 fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
     let defaults = MediaPolicy::default();
-    let codecs = table.list("codecs", sink).map_or(defaults.codecs, |l| l.value);
+    let codecs = codecs(table, defaults.codecs, sink);
+    let srtp = table.or("srtp", defaults.srtp, sink);
+    let ptime_ms = ptime(table, sink).unwrap_or(defaults.ptime_ms);
     let dtmf = table.or("dtmf", defaults.dtmf, sink);
     let source = table.or("media_source", SourceWord::Address, sink);
     let prefixes = table.list::<Cidr>("media_prefixes", sink).map(|l| l.value);
@@ -218,7 +229,30 @@ fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
         SourceWord::Address => MediaSource::Address,
         SourceWord::Latch => MediaSource::Latch { prefixes: prefixes.unwrap_or_default() },
     };
-    MediaPolicy { codecs, dtmf, source }
+    MediaPolicy { codecs, dtmf, source, srtp, ptime_ms }
+}
+
+fn codecs(table: &mut Table<'_>, default: Vec<Codec>, sink: &mut Sink<'_>) -> Vec<Codec> {
+    let Some(listed) = table.list::<Codec>("codecs", sink) else { return default };
+    if !cfg!(feature = "opus") && listed.value.contains(&Codec::Opus) {
+        let reason = "this build has no Opus: leave it out, or build with `--features opus`";
+        refuse(table, &["codecs"], reason, sink);
+    }
+    listed.value
+}
+
+fn ptime(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Option<u8> {
+    let asked = table.whole("ptime_ms", 10..=60, sink)?;
+    if asked.value % 10 != 0 {
+        refuse(
+            table,
+            &["ptime_ms"],
+            "packets are a multiple of 10 ms long: write 10, 20, 30, 40, 50 or 60",
+            sink,
+        );
+        return None;
+    }
+    u8::try_from(asked.value).ok()
 }
 
 fn session_timer(table: &mut Table<'_>, sink: &mut Sink<'_>) -> SessionTimer {
@@ -238,7 +272,26 @@ fn session_timer(table: &mut Table<'_>, sink: &mut Sink<'_>) -> SessionTimer {
     timer
 }
 
-fn admission(table: &mut Table<'_>, mode: Option<&Mode>, sink: &mut Sink<'_>) -> Admission {
+fn health(table: &mut Table<'_>, word: Option<ModeWord>, sink: &mut Sink<'_>) -> HealthCheck {
+    let defaults = HealthCheck::default();
+    let interval = table.whole("options_ping_seconds", 0..=3_600, sink);
+    let failures = table.whole("options_ping_failures", 1..=100, sink);
+    if word.is_some_and(|word| word != ModeWord::Peer) {
+        let keys = ["options_ping_seconds", "options_ping_failures"];
+        refuse(table, &keys, "it belongs to mode = \"peer\"", sink);
+    }
+    HealthCheck {
+        interval: interval.map_or(defaults.interval, |l| Duration::from_secs(l.value.into())),
+        failures: failures.map_or(defaults.failures, |l| l.value),
+    }
+}
+
+fn admission(
+    table: &mut Table<'_>,
+    mode: Option<&Mode>,
+    authenticated: bool,
+    sink: &mut Sink<'_>,
+) -> Admission {
     let listed = table.list::<Cidr>("sources", sink);
     let open = matches!(mode, Some(Mode::Open));
     if open {
@@ -249,7 +302,8 @@ fn admission(table: &mut Table<'_>, mode: Option<&Mode>, sink: &mut Sink<'_>) ->
             sink,
         );
     }
-    if let Some(listed) = listed.as_ref().filter(|l| open && l.value.iter().any(|n| n.prefix() == 0)) {
+    let to_all = |listed: &&Located<Vec<Cidr>>| listed.value.iter().any(|network| network.prefix() == 0);
+    if !authenticated && let Some(listed) = listed.as_ref().filter(to_all) {
         sink.warn(Some(listed.span.clone()), table.subject("sources"), WarningKind::OpenToAll);
     }
     let next_hop = mode.and_then(Mode::next_hop).and_then(HostPort::address);

@@ -96,7 +96,7 @@ fn wrong_type(value: &DeValue<'_>, wanted: &'static str) -> ProblemKind {
 }
 
 /// The text of a string value.
-fn text<'a>(value: &'a DeValue<'_>, wanted: &'static str) -> Result<&'a str, ProblemKind> {
+pub(super) fn text<'a>(value: &'a DeValue<'_>, wanted: &'static str) -> Result<&'a str, ProblemKind> {
     value.as_str().ok_or_else(|| wrong_type(value, wanted))
 }
 

@@ -109,12 +109,22 @@ fn relative(path: &Path) -> String {
 
 fn measured(stats: &SessionStats) -> MediaStats {
     MediaStats {
-        codec: None,
+        codec: stats.codec.map(|codec| codec.encoding_name().to_owned()),
+        srtp: stats.srtp.map(|suite| suite.name().to_owned()),
         packets_received: stats.received,
         packets_lost: stats.lost,
-        packets_discarded: stats.discarded + stats.duplicate + stats.injected + stats.unproven,
+        packets_discarded: stats.discarded + stats.duplicate,
+        packets_refused: stats.injected + stats.unproven + stats.unauthenticated + stats.replayed,
         packets_sent: stats.sent,
-        jitter_ms: f64::from(stats.jitter_ms),
-        mos: stats.mos.map(f64::from),
+        packets_sent_lost: stats.remote.map(|remote| remote.lost),
+        concealed_ms: stats.concealed_ms,
+        jitter_ms: tenths(stats.jitter_ms),
+        round_trip_ms: stats.round_trip_ms.map(tenths),
+        mos: stats.mos.map(|mos| (f64::from(mos) * 100.0).round() / 100.0),
     }
+}
+
+/// More digits would be noise.
+fn tenths(ms: f32) -> f64 {
+    (f64::from(ms) * 10.0).round() / 10.0
 }

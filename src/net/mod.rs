@@ -2,11 +2,17 @@
 //! calls, only addresses, messages and media sessions.
 
 pub mod batch;
+pub mod defence;
 pub mod dns;
 mod media_ports;
+#[cfg(test)]
+#[path = "../../tests/support/name_server.rs"]
+mod name_server;
 pub mod rtp;
 pub mod signalling;
+pub mod stream;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 use std::io;

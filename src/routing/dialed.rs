@@ -17,8 +17,7 @@ pub enum DialedFrom {
     To,
     /// `P-Called-Party-ID` (RFC 7315 §4.2).
     PCalledPartyId,
-    /// `Diversion` (RFC 5806), and if that is absent `History-Info` (RFC 7044): the number
-    /// first dialed.
+    /// `Diversion` (RFC 5806), and after it `History-Info` (RFC 7044): the number first dialed.
     Diversion,
 }
 
@@ -88,10 +87,11 @@ fn texts<'a>(parts: &'a DialedParts<'a>, from: DialedFrom) -> Vec<&'a str> {
         DialedFrom::PCalledPartyId => parts.p_called_party_id.into_iter().collect(),
         // Each diverting hop adds its entry on top (RFC 5806 §5.1): the first is the last. History
         // entries are in the order of their index (RFC 7044 §5): the first is the first.
-        DialedFrom::Diversion if parts.diversion.is_empty() => {
-            parts.history_info.iter().copied().take(MAX_ENTRIES).collect()
+        // A network that has both may say the number in the newer one only.
+        DialedFrom::Diversion => {
+            let diversion = parts.diversion.iter().rev().copied().take(MAX_ENTRIES);
+            diversion.chain(parts.history_info.iter().copied().take(MAX_ENTRIES)).collect()
         }
-        DialedFrom::Diversion => parts.diversion.iter().rev().copied().take(MAX_ENTRIES).collect(),
     }
 }
 
@@ -117,11 +117,11 @@ mod tests {
         };
         assert_eq!(
             all(&parts, &DEFAULT_ORDER),
-            ["+33199000001", "+33199000002", "+33199000003", "+33199000004"]
+            ["+33199000001", "+33199000002", "+33199000003", "+33199000004", "+33199000009"]
         );
         assert_eq!(
             all(&parts, &[DialedFrom::Diversion, DialedFrom::To]),
-            ["+33199000003", "+33199000004", "+33199000001"]
+            ["+33199000003", "+33199000004", "+33199000009", "+33199000001"]
         );
     }
 

@@ -201,7 +201,11 @@ impl<'a> International<'a> {
                     || self.is_planned(without) || (!self.has_length(self.rest) && self.has_length(without));
                 !self.is_planned(self.rest) && fits()
             });
-        E164::new(&format!("+{}{}", self.code, without.unwrap_or(self.rest))).ok()
+        match without {
+            // What remains may begin with it again.
+            Some(rest) => International { rest, ..*self }.number(),
+            None => E164::new(&format!("+{}{}", self.code, self.rest)).ok(),
+        }
     }
 }
 

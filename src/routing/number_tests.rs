@@ -120,6 +120,16 @@ fn country_codes_are_checked() {
 }
 
 #[test]
+fn a_national_prefix_that_was_put_in_twice_is_taken_out_twice() {
+    let country: Country = "GB".parse().unwrap();
+    let number = normalise("002700243942930", country).unwrap();
+    assert_eq!(
+        (number.as_str(), normalise(number.as_str(), country)),
+        ("+27243942930", Some(number.clone()))
+    );
+}
+
+#[test]
 fn any_digits_in_any_country_are_read_or_refused_without_panic() {
     let seed: u64 = rand::random();
     println!("seed {seed}");

@@ -1,38 +1,85 @@
-//! The trunks as the running service knows them: which one a call came in on, and how its
-//! registration stands.
+//! The trunks as the running service knows them: which one a call came in on, where it is to be
+//! reached, and how it stands.
 
-use std::net::IpAddr;
+mod health;
+mod identity;
+mod policy;
+mod table;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use serde::Serialize;
+use sip::endpoint::flow::Hop;
 
+pub use self::health::{Change, Health, is_alive};
+pub use self::identity::{Caller, IdentityHeaders, identity_headers};
+pub use self::policy::peer_policy;
+pub use self::table::{Changes, Origin, Trunks};
 use crate::config;
-use crate::ids::TrunkName;
 
-/// All trunks.
-pub struct Trunks {
-    trunks: Vec<Arc<Trunk>>,
-}
+/// Names a trunk towards the endpoint: the same for the same name for as long as the process
+/// lives, reloads included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrunkId(pub u32);
 
-/// One trunk.
+/// One trunk. Its settings are those it was made with; what happens to it is shared with the
+/// trunk that takes its place when settings are loaded anew.
 pub struct Trunk {
+    /// What the endpoint calls it.
+    pub id: TrunkId,
     /// What is configured.
     pub config: config::Trunk,
-    /// The addresses that its registrar, peer or proxy resolved to last.
-    resolved: ArcSwap<Vec<IpAddr>>,
+    state: Arc<State>,
+}
+
+/// What changes while the service runs.
+struct State {
+    health: Mutex<Health>,
+    hops: ArcSwap<Vec<Hop>>,
+    registered: ArcSwapOption<Registered>,
     status: ArcSwap<Status>,
     second: Mutex<(Option<Instant>, u32)>,
+    refused: Refused,
+    /// Counts up whenever an address of any trunk changes.
+    generation: Arc<AtomicU64>,
+}
+
+/// Calls that the trunk's own limits turned away.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// By `max_calls`.
+    pub full: AtomicU64,
+    /// By `max_calls_per_second`.
+    pub too_fast: AtomicU64,
+}
+
+/// A registration in force, as far as requests of ours need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The route that requests of ours take, topmost first (RFC 3608 §5).
+    pub service_route: Vec<Bytes>,
+    /// The proxies that requests to us pass (RFC 3327).
+    pub path: Vec<Bytes>,
+    /// The `Contact` that is bound.
+    pub contact: String,
+    /// Our own address towards the registrar.
+    pub local: SocketAddr,
 }
 
 /// How a trunk stands, for people and monitoring.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// `registered`, `registering`, `failed`…; `ready` for trunks that don't register.
+    /// `registered`, `registering`, `failed`…; `up`, `down`, `ready` for trunks that don't register.
     pub state: &'static str,
     /// What there is to say about it.
     pub detail: String,
+    /// Whether calls can go over it, as far as is known.
+    pub up: bool,
 }
 
 /// A trunk as `offhook trunks` shows it.
@@ -43,7 +90,9 @@ pub struct Shown {
     transport: String,
     peer: String,
     state: &'static str,
+    up: bool,
     detail: String,
+    addresses: Vec<SocketAddr>,
     calls: u32,
 }
 
@@ -52,66 +101,72 @@ pub struct Shown {
 #[error("the trunk has as many new calls a second as it may")]
 pub struct TooFast;
 
-impl Trunks {
-    /// The configured trunks.
-    #[must_use]
-    pub fn new(configured: &[config::Trunk]) -> Self {
-        Self { trunks: configured.iter().map(|config| Arc::new(Trunk::new(config.clone()))).collect() }
-    }
-
-    /// Every trunk, in the order of the configuration.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Trunk>> {
-        self.trunks.iter()
-    }
-
-    /// The trunk that takes calls from this address: the one that names it most closely.
-    #[must_use]
-    pub fn of_source(&self, source: IpAddr) -> Option<&Arc<Trunk>> {
-        let source = source.to_canonical();
-        self.trunks
-            .iter()
-            .filter_map(|trunk| trunk.closeness(source).map(|bits| (bits, trunk)))
-            // Of equals the first: `max_by_key` would take the last.
-            .rev()
-            .max_by_key(|(bits, _)| *bits)
-            .map(|(_, trunk)| trunk)
-    }
-
-    /// All trunks as they stand; `calls` tells how many each has.
-    #[must_use]
-    pub fn shown(&self, calls: impl Fn(&TrunkName) -> u32) -> Vec<Shown> {
-        self.trunks.iter().map(|trunk| trunk.shown(calls(&trunk.config.name))).collect()
-    }
-}
-
 impl Trunk {
-    fn new(config: config::Trunk) -> Self {
-        let state = match config.mode {
-            config::Mode::Register(_) => "idle",
-            config::Mode::Peer { .. } | config::Mode::Open => "ready",
-        };
-        Self {
-            config,
-            resolved: ArcSwap::default(),
-            status: ArcSwap::from_pointee(Status { state, detail: String::new() }),
-            second: Mutex::default(),
-        }
-    }
-
     /// Says how it stands from now on.
     pub fn set_status(&self, status: Status) {
-        self.status.store(Arc::new(status));
+        self.state.status.store(Arc::new(status));
     }
 
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
-        self.status.load_full()
+        self.state.status.load_full()
     }
 
-    /// Says where it is from now on.
-    pub fn set_resolved(&self, addresses: Vec<IpAddr>) {
-        self.resolved.store(Arc::new(addresses));
+    /// Whether calls can go over it, as far as is known.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.status().up
+    }
+
+    /// Whether the address is one of the trunk's.
+    #[must_use]
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        self.closeness(address.to_canonical()).is_some()
+    }
+
+    /// Says where it is from now on, the address to be tried first at the beginning.
+    pub fn set_hops(&self, hops: &[Hop]) {
+        let mut addresses: Vec<SocketAddr> = Vec::with_capacity(hops.len());
+        for hop in hops {
+            if !addresses.contains(&hop.address) {
+                addresses.push(hop.address);
+            }
+        }
+        self.health(|health| health.set_addresses(&addresses));
+        self.state.hops.store(Arc::new(hops.to_vec()));
+        self.state.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Where a request of ours goes, in the order of trying: addresses found down last.
+    #[must_use]
+    pub fn hops(&self) -> Vec<Hop> {
+        let hops = self.state.hops.load();
+        let down = self.health(|health| health.down());
+        let (last, first): (Vec<Hop>, Vec<Hop>) = hops.iter().partition(|hop| down.contains(&hop.address));
+        first.into_iter().chain(last).collect()
+    }
+
+    /// Reads or changes what is known of its addresses.
+    pub fn health<T>(&self, work: impl FnOnce(&mut Health) -> T) -> T {
+        work(&mut self.state.health.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says what the registrar holds for us; `None` when nothing.
+    pub fn set_registered(&self, registered: Option<Registered>) {
+        self.state.registered.store(registered.map(Arc::new));
+    }
+
+    /// The registration in force.
+    #[must_use]
+    pub fn registered(&self) -> Option<Arc<Registered>> {
+        self.state.registered.load_full()
+    }
+
+    /// What its limits turned away.
+    #[must_use]
+    pub fn refused(&self) -> &Refused {
+        &self.state.refused
     }
 
     /// Counts a new call.
@@ -126,23 +181,27 @@ impl Trunk {
     }
 
     fn count_this_second(&self, now: Instant, limit: u32) -> Result<(), TooFast> {
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut second = self.state.second.lock().unwrap_or_else(PoisonError::into_inner);
         let (began, count) = &mut *second;
         if began.is_none_or(|began| now.saturating_duration_since(began).as_secs() >= 1) {
             (*began, *count) = (Some(now), 0);
         }
         if *count >= limit {
+            self.state.refused.too_fast.fetch_add(1, Ordering::Relaxed);
             return Err(TooFast);
         }
         *count += 1;
         Ok(())
     }
 
+    /// How closely it names an address: the bits of the narrowest network of it that holds the
+    /// address.
     fn closeness(&self, source: IpAddr) -> Option<u8> {
         match &self.config.admission.sources {
             config::Sources::Resolved => {
                 let width = if source.is_ipv4() { 32 } else { 128 };
-                self.resolved.load().contains(&source).then_some(width)
+                let known = self.health(|health| health.holds(source));
+                known.then_some(width)
             }
             listed => listed.closeness(source),
         }
@@ -156,54 +215,10 @@ impl Trunk {
             transport: self.config.transport.as_str().to_owned(),
             peer: self.config.mode.next_hop().map_or_else(|| "-".to_owned(), ToString::to_string),
             state: status.state,
+            up: status.up,
             detail: status.detail.clone(),
+            addresses: self.health(|health| health.in_order()),
             calls,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::config::{Config, Overrides};
-
-    fn trunks(toml: &str) -> Trunks {
-        let loaded = Config::from_toml(toml, None, &Overrides::default(), &|_| None).unwrap();
-        Trunks::new(&loaded.config.trunks)
-    }
-
-    #[test]
-    fn without_configuration_this_machine_may_call_and_nobody_else() {
-        let trunks = trunks("");
-        assert!(trunks.of_source(Ipv4Addr::LOCALHOST.into()).is_some());
-        assert!(trunks.of_source(Ipv4Addr::new(192, 0, 2, 1).into()).is_none());
-    }
-
-    #[test]
-    fn the_closest_network_wins() {
-        let trunks = trunks(
-            "[[trunk]]\nname = \"wide\"\nmode = \"open\"\nsources = [\"192.0.2.0/24\"]\n\
-             [[trunk]]\nname = \"close\"\nmode = \"open\"\nsources = [\"192.0.2.7\"]\n",
-        );
-        let name = |last| {
-            trunks.of_source(Ipv4Addr::new(192, 0, 2, last).into()).map(|trunk| trunk.config.name.to_string())
-        };
-        assert_eq!(name(7).as_deref(), Some("close"));
-        assert_eq!(name(8).as_deref(), Some("wide"));
-    }
-
-    #[test]
-    fn the_rate_is_counted_by_the_second() {
-        let trunks = trunks(
-            "[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"192.0.2.7\"]\nmax_calls_per_second = 2\n",
-        );
-        let trunk = trunks.of_source(Ipv4Addr::new(192, 0, 2, 7).into()).unwrap();
-        let now = Instant::now();
-        assert!(trunk.admit(now).is_ok() && trunk.admit(now).is_ok());
-        assert_eq!(trunk.admit(now).err(), Some(TooFast));
-        assert!(trunk.admit(now + Duration::from_secs(1)).is_ok());
     }
 }

@@ -10,10 +10,16 @@
 mod bad_input;
 mod calls;
 mod crash;
+mod defence;
 mod drain;
 mod keypad;
+mod media_policy;
 mod message;
+mod outbound;
+mod overload;
+mod reload;
 mod rig;
 mod scenarios;
 mod startup;
+mod tracing;
 mod trunk;

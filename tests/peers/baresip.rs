@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -24,16 +23,22 @@ const PRESSES: usize = 20;
 /// A running softphone.
 pub struct Baresip {
     pub program: Program,
-    console: TcpStream,
+    /// Not to be reached in another namespace.
+    console: Option<TcpStream>,
     directory: TempDir,
+    rate: u32,
 }
 
 /// How it is set up.
 pub struct Phone<'a> {
-    /// `PCMU` or `PCMA`.
+    /// `PCMU`, `PCMA`, or `G722`, which is heard at 16 kHz.
     pub codec: &'a str,
-    /// `udp` or `tcp`.
+    /// What it does about SRTP: `srtp`, where possible; `srtp-mand`, always. Without it nothing.
+    pub encryption: Option<&'a str>,
+    /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
+    /// The authority whose servers it talks to, under TLS.
+    pub authority: Option<&'a Path>,
     /// The proxy that its requests go through.
     pub proxy: Option<SocketAddr>,
     /// A second account that answers by itself: its user name.
@@ -45,18 +50,26 @@ pub struct Phone<'a> {
     pub interface: Option<&'a str>,
     /// The first of its ports, to be known before it starts. It takes SIP there.
     pub port: u16,
+    /// The network namespace that it runs in, and its address there.
+    pub at: Option<(&'a str, Ipv4Addr)>,
+    /// Whom it calls as soon as it is ready.
+    pub dials: Option<&'a str>,
 }
 
 impl Default for Phone<'_> {
     fn default() -> Self {
         Self {
             codec: "PCMA",
+            encryption: None,
             transport: "udp",
+            authority: None,
             proxy: None,
             person: None,
             interface: None,
             says: Duration::from_secs(60),
             port: ports(),
+            at: None,
+            dials: None,
         }
     }
 }
@@ -66,28 +79,35 @@ impl Baresip {
         let directory = TempDir::new().unwrap();
         let console = phone.port + CONSOLE;
         let path = directory.path();
-        write_silence(&path.join("silence.wav"), phone.says);
+        write_silence(&path.join("silence.wav"), phone.rate(), phone.says);
         std::fs::write(path.join("accounts"), phone.accounts()).unwrap();
         std::fs::write(path.join("config"), phone.config(&path.display().to_string(), console)).unwrap();
-        let mut command = Command::new("baresip");
+        let mut command = crate::program::command("baresip", phone.at.map(|(namespace, _)| namespace));
         command.arg("-v").arg("-f").arg(path);
+        if let Some(uri) = phone.dials {
+            command.arg("-e").arg(format!("/dial {uri}"));
+        }
         let program = Program::start("baresip", "baresip-core", &mut command);
         program.line(&["baresip is ready"], SOON);
-        let console = TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap();
-        Self { program, console, directory }
+        let console = phone.at.is_none().then(|| TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap());
+        Self { program, console, directory, rate: phone.rate() }
     }
 
     /// Calls, and waits for the answer.
     pub fn call(&mut self, uri: &str) {
-        writeln!(self.console, "/dial {uri}").unwrap();
+        writeln!(self.console(), "/dial {uri}").unwrap();
         self.program.line(&["Call established"], SOON);
+    }
+
+    fn console(&mut self) -> &mut TcpStream {
+        self.console.as_mut().expect("a phone in another namespace has no console")
     }
 
     /// Presses a key and lets go of it, as often as it takes until the program that is watched
     /// prints a line with this text, as a caller does who isn't heard at once.
     pub fn press_until(&mut self, key: u8, watched: Option<&Program>, after: Mark, text: &str) {
         for _ in 0..PRESSES {
-            self.console.write_all(&[key, RELEASE]).unwrap();
+            self.console().write_all(&[key, RELEASE]).unwrap();
             let watched = watched.unwrap_or(&self.program);
             if watched.line_within(after, &[text], Duration::from_secs(1)).is_some() {
                 return;
@@ -99,7 +119,7 @@ impl Baresip {
 
     /// Hangs up.
     pub fn hang_up(&mut self) {
-        self.console.write_all(b"b").unwrap();
+        self.console().write_all(b"b").unwrap();
     }
 
     /// Waits for the end of its call.
@@ -118,41 +138,60 @@ impl Baresip {
             .collect();
         let [file] = &files[..] else { panic!("recordings: {files:?}\n{}", self.program.printed()) };
         let mut wav = hound::WavReader::open(file).unwrap();
-        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (8000, 1));
+        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (self.rate, 1));
         wav.samples::<i16>().map(Result::unwrap).collect()
     }
 }
 
 impl Phone<'_> {
+    /// Samples a second.
+    fn rate(&self) -> u32 {
+        if self.codec == "G722" { 16_000 } else { 8_000 }
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        self.at.map_or(Ipv4Addr::LOCALHOST, |(_, address)| address)
+    }
+
     fn accounts(&self) -> String {
         let Self { codec, transport, port, .. } = self;
+        let address = self.address();
         let mut text = format!(
-            "<sip:caller@127.0.0.1:{port};transport={transport}>;regint=0;audio_codecs={codec}/8000/1"
+            "<sip:caller@{address}:{port};transport={transport}>;regint=0;audio_codecs={codec}/{}/1",
+            self.rate()
         );
+        if let Some(encryption) = self.encryption {
+            write!(text, ";mediaenc={encryption}").unwrap();
+        }
         if let Some(proxy) = self.proxy {
             write!(text, ";outbound=\"sip:{proxy};transport={transport}\"").unwrap();
         }
         text.push('\n');
         if let Some(person) = self.person {
-            writeln!(text, "<sip:{person}@127.0.0.1:{port}>;regint=0;answermode=auto").unwrap();
+            writeln!(text, "<sip:{person}@{address}:{port}>;regint=0;answermode=auto").unwrap();
         }
         text
     }
 
     fn config(&self, directory: &str, console: u16) -> String {
         let mut text = format!(
-            "sip_listen 127.0.0.1:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
+            "sip_listen {}:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
              audio_source aufile,{directory}/silence.wav\naudio_player aubridge,nowhere\n\
-             audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\nstatmode_default off\n\
+             audio_alert aubridge,nowhere\nausrc_srate {rate}\nauplay_srate {rate}\nstatmode_default off\n\
              module_path /usr/lib/baresip/modules\n",
+            self.address(),
             self.port,
             self.port + MEDIA,
             self.port + PORTS - 1,
+            rate = self.rate(),
         );
         if let Some(interface) = self.interface {
             writeln!(text, "net_interface {interface}").unwrap();
         }
-        for module in ["cons", "g711", "aufile", "aubridge", "sndfile"] {
+        if let Some(authority) = self.authority {
+            writeln!(text, "sip_cafile {}\nsip_verify_server yes", authority.display()).unwrap();
+        }
+        for module in ["cons", "g711", "g722", "srtp", "aufile", "aubridge", "sndfile"] {
             writeln!(text, "module {module}.so").unwrap();
         }
         text.push_str("module_tmp account.so\nmodule_app menu.so\n");
@@ -160,15 +199,15 @@ impl Phone<'_> {
     }
 }
 
-fn write_silence(path: &std::path::Path, length: Duration) {
+fn write_silence(path: &std::path::Path, rate: u32, length: Duration) {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: 8000,
+        sample_rate: rate,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let mut wav = hound::WavWriter::create(path, spec).unwrap();
-    for _ in 0..length.as_millis() * 8 {
+    for _ in 0..length.as_millis() * u128::from(rate / 1000) {
         wav.write_sample(0_i16).unwrap();
     }
     wav.finalize().unwrap();

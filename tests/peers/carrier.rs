@@ -1,7 +1,5 @@
 //! A call that comes in through the registration, by way of a proxy that stays in its path.
 
-use std::net::SocketAddr;
-
 use crate::baresip::{Baresip, Phone};
 use crate::kamailio::{Kamailio, NUMBER, PASSWORD, PERSON, Terms};
 use crate::program::{Mark, SOON, ports};
@@ -18,7 +16,7 @@ fn a_call_through_the_carrier_is_answered_and_handed_over_along_its_record_route
     let mut service = Service::start(Some(&carrier.trunk("udp", PASSWORD)));
     service.phase_after(Mark::default(), "registered", SOON);
 
-    let proxy = SocketAddr::from(([127, 0, 0, 1], carrier.port));
+    let proxy = carrier.address;
     // The trunk takes media from the address of the SDP, which must be the right one then.
     let (person, proxied, interface) = (Some("person"), Some(proxy), Some("127.0.0.1"));
     let phone = Phone { person, proxy: proxied, interface, port, ..Phone::default() };

@@ -32,6 +32,14 @@ struct State {
     ended: u8,
 }
 
+/// A program of this machine, or of one of its network namespaces.
+pub fn command(program: &str, namespace: Option<&str>) -> Command {
+    let Some(namespace) = namespace else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace, program]);
+    command
+}
+
 /// A place in the output, to look for what comes after it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mark(usize);

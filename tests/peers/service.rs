@@ -20,9 +20,14 @@ pub struct Service {
 impl Service {
     /// Starts it with a configuration file, or with the defaults.
     pub fn start(config: Option<&Path>) -> Self {
+        Self::start_at("127.0.0.1:0", None, &[], config)
+    }
+
+    /// Starts it at an address of a network namespace, with more flags.
+    pub fn start_at(sip: &str, namespace: Option<&str>, flags: &[&str], config: Option<&Path>) -> Self {
         let data = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
-        command.args(["--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"]);
+        let mut command = crate::program::command(env!("CARGO_BIN_EXE_offhook"), namespace);
+        command.args(["--sip", sip, "--http", "127.0.0.1:0", "--log-format", "json"]).args(flags);
         let first = ports();
         command.args(["--rtp-ports", &format!("{first}-{}", first + PORTS - 1)]);
         command.arg("--data").arg(data.path());

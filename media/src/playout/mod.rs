@@ -53,7 +53,8 @@ pub enum PlayoutCommand {
         /// The utterance.
         utterance: UtteranceId,
     },
-    /// Fade out within 40 ms, then drop everything that was queued before this command. Ends a pause.
+    /// Fade out within 40 ms, and drop everything that was queued before this command. What was heard while fading
+    /// isn't counted. Ends a pause.
     Clear,
     /// Fade out within 40 ms and stand still. What was heard while fading isn't counted: playout goes on from where it
     /// was when this command came.
@@ -76,7 +77,7 @@ pub enum PlayoutEvent {
     Cleared {
         /// The utterance.
         utterance: UtteranceId,
-        /// Audio sent of it, the fade included, in milliseconds (rounded down).
+        /// Audio sent of it, without the fade, in milliseconds (rounded down).
         sent_ms: u64,
         /// Audio that had been queued and was dropped, in milliseconds (rounded up).
         unsent_ms: u64,

@@ -24,36 +24,31 @@ pub struct Playout {
     /// Samples in `queue`.
     queued: usize,
     cap: usize,
-    /// While a cut fades: the samples at the head of the queue that are left of the fade, and its whole length.
-    fade: Option<Fade>,
+    /// What is still heard of a fade, before anything of the queue.
+    tail: Tail,
+    paused: bool,
     /// Utterances begun and not yet reported, in order.
     live: VecDeque<Live>,
     cut: VecDeque<UtteranceId>,
     events: VecDeque<PlayoutEvent>,
     line: Line,
-    pause: Option<Pause>,
     /// Units of the rise after a pause that are left.
     rise: usize,
 }
 
-/// Playout stands still. What is heard of the fade was made when it began, and counts for nothing.
-#[derive(Debug)]
-struct Pause {
-    faded: Box<[i16]>,
+/// A fade: made when it began, and counted for nothing, since nobody understands half a word that dies away.
+#[derive(Debug, Default)]
+struct Tail {
+    samples: Box<[i16]>,
     at: usize,
+    /// What fades will be said again: it is in the queue still.
+    again: bool,
 }
 
 #[derive(Debug)]
 enum Entry {
     Audio { utterance: UtteranceId, store: Store, from: usize, to: usize },
     End { utterance: UtteranceId },
-    Cut { utterance: UtteranceId, unsent: usize },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Fade {
-    left: usize,
-    total: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,13 +70,13 @@ impl Playout {
         Self {
             queue: VecDeque::with_capacity(16),
             queued: 0,
+            tail: Tail::default(),
+            paused: false,
             cap: usize::try_from(cap_ms).unwrap_or(usize::MAX).saturating_mul(SAMPLES_PER_MS),
-            fade: None,
             live: VecDeque::with_capacity(8),
             cut: VecDeque::with_capacity(REMEMBERED_CUTS),
             events: VecDeque::with_capacity(8),
             line: Line::new(Codec::Pcma),
-            pause: None,
             rise: 0,
         }
     }
@@ -89,10 +84,8 @@ impl Playout {
     /// Tells the codec of the line: playout renders to its rate. What is queued stays as it is.
     pub fn set_codec(&mut self, codec: Codec) {
         self.line = Line::new(codec);
-        if let Some(pause) = &mut self.pause {
-            // A fade under way has the wrong rate now.
-            pause.at = pause.faded.len();
-        }
+        // A fade under way has the wrong rate now.
+        self.tail = Tail::default();
     }
 
     /// Takes a command.
@@ -112,9 +105,7 @@ impl Playout {
                 Ok(())
             }
             PlayoutCommand::Resume => {
-                if self.pause.take().is_some() {
-                    self.rise = RISE_SAMPLES;
-                }
+                self.resume();
                 Ok(())
             }
         }
@@ -124,20 +115,17 @@ impl Playout {
     /// audio. Returns how many units of 1/8000 s were audio that counts as heard.
     pub fn fill(&mut self, mut out: Output<'_>) -> usize {
         let units = out.units();
-        if self.pause.is_some() {
-            self.fade_out(&mut out);
-            return 0;
-        }
-        let mut played = 0;
-        while played < units {
-            let count = self.draw(&mut out.part(played, units));
+        let faded = self.tail.play(self.line.scale(), &mut out);
+        let mut done = faded;
+        while done < units && !self.paused {
+            let count = self.draw(&mut out.part(done, units));
             if count == 0 {
                 break;
             }
-            played += count;
+            done += count;
         }
-        out.part(played, units).fill_silence();
-        played
+        out.part(done, units).fill_silence();
+        done - faded
     }
 
     /// Audio queued, in milliseconds (rounded down).
@@ -149,13 +137,13 @@ impl Playout {
     /// Whether nothing is left to play.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queued == 0
+        self.queued == 0 && self.tail.is_over()
     }
 
     /// Whether playout was told to stand still.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.pause.is_some()
+        self.paused
     }
 
     /// Bytes of audio held that nobody else holds.
@@ -219,17 +207,11 @@ impl Playout {
     fn draw(&mut self, out: &mut Output<'_>) -> usize {
         let Some(Entry::Audio { utterance, store, from, to }) = self.queue.front_mut() else { return 0 };
         let (utterance, room) = (*utterance, out.units().min(*to - *from));
-        let room = self.fade.map_or(room, |fade| room.min(fade.left));
         let mut out = out.part(0, room);
         let count = self.line.render(store, *from, &mut out);
         *from += count;
         let used_up = from == to;
-        if let Some(fade) = &mut self.fade {
-            out.part(0, count).turn_down(|| fade.gain());
-            if fade.left == 0 {
-                self.fade = None;
-            }
-        } else if self.rise > 0 {
+        if self.rise > 0 {
             out.part(0, count).turn_down(|| {
                 self.rise = self.rise.saturating_sub(1);
                 (RISE_SAMPLES - self.rise) * 1_024 / RISE_SAMPLES
@@ -246,21 +228,13 @@ impl Playout {
         count
     }
 
-    /// Reports the ends and cuts that have reached the head of the queue.
+    /// Reports the ends that have reached the head of the queue.
     fn settle(&mut self) {
-        while let Some(Entry::End { .. } | Entry::Cut { .. }) = self.queue.front() {
-            let event = match self.queue.pop_front() {
-                Some(Entry::End { utterance }) => {
-                    PlayoutEvent::Drained { utterance, sent_ms: ms(self.take_live(utterance)) }
-                }
-                Some(Entry::Cut { utterance, unsent }) => PlayoutEvent::Cleared {
-                    utterance,
-                    sent_ms: ms(self.take_live(utterance)),
-                    unsent_ms: ms(unsent + SAMPLES_PER_MS - 1),
-                },
-                Some(Entry::Audio { .. }) | None => return,
-            };
-            self.events.push_back(event);
+        while let Some(Entry::End { utterance }) = self.queue.front() {
+            let utterance = *utterance;
+            self.queue.pop_front();
+            let sent_ms = ms(self.take_live(utterance));
+            self.events.push_back(PlayoutEvent::Drained { utterance, sent_ms });
         }
     }
 
@@ -269,15 +243,35 @@ impl Playout {
         position.and_then(|position| self.live.remove(position)).map_or(0, |live| live.sent)
     }
 
-    /// Renders the fade ahead of where playout stands still.
+    /// Stands still from here on.
     fn pause(&mut self) {
-        if self.pause.is_some() {
+        if self.paused {
             return;
         }
+        self.paused = true;
+        if self.tail.is_over() {
+            self.tail = Tail { again: true, ..self.fading() };
+        }
+    }
+
+    /// Goes on from where it stood still: what faded is said again.
+    fn resume(&mut self) {
+        if !self.paused {
+            return;
+        }
+        self.paused = false;
+        self.rise = RISE_SAMPLES;
+        if self.tail.again {
+            self.tail = Tail::default();
+        }
+    }
+
+    /// The next 40 ms of the queue, dying away.
+    fn fading(&self) -> Tail {
         let scale = self.line.scale();
         let mut faded = Vec::with_capacity(FADE_SAMPLES * scale);
-        let mut fade = self.fade.unwrap_or(Fade { left: FADE_SAMPLES, total: FADE_SAMPLES });
-        let mut gains = std::iter::from_fn(|| (fade.left > 0).then(|| fade.gain()));
+        let total = FADE_SAMPLES.min(self.queued);
+        let mut gains = (1..=total).rev().map(|left| left * 1_024 / total);
         'entries: for entry in &self.queue {
             let Entry::Audio { store, from, to, .. } = entry else { continue };
             let mut at = *from;
@@ -295,82 +289,59 @@ impl Playout {
                 }
             }
         }
-        self.pause = Some(Pause { faded: faded.into(), at: 0 });
+        Tail { samples: faded.into(), at: 0, again: false }
     }
 
-    /// What is left of the fade, then silence.
-    fn fade_out(&mut self, out: &mut Output<'_>) {
-        let Some(pause) = &mut self.pause else { return };
-        let wanted = out.units() * self.line.scale();
-        let left = pause.faded.get(pause.at..).unwrap_or_default();
-        let now = left.get(..wanted.min(left.len())).unwrap_or_default();
-        out.fill_silence();
-        out.write(now);
-        pause.at += now.len();
-    }
-
-    /// Keeps 40 ms (or what is left of a fade under way), drops the rest, and puts a cut behind the fade for every
-    /// utterance that isn't completely inside it.
+    /// Drops everything, and reports it at once: what is heard from here on is a fade.
     fn clear(&mut self) {
-        // Behind a pause nothing is heard any more but the end of its fade, which the listener gets anyway.
-        let keep = match self.pause.take() {
-            Some(_) => 0,
-            None => self.fade.map_or(FADE_SAMPLES, |fade| fade.left),
-        };
-        let (mut kept, mut dropped) = (0, SmallVec::<[(UtteranceId, usize); 4]>::new());
-        let mut settled = SmallVec::<[UtteranceId; 4]>::new();
-        let mut faded = VecDeque::with_capacity(64);
+        if self.tail.is_over() && !self.paused {
+            self.tail = self.fading();
+        }
+        self.tail.again = false;
+        self.paused = false;
+        self.rise = 0;
+        let (mut dropped, mut ended) =
+            (SmallVec::<[(UtteranceId, usize); 4]>::new(), SmallVec::<[_; 4]>::new());
         for entry in self.queue.drain(..) {
             match entry {
-                Entry::Audio { utterance, store, from, to } => {
-                    let take = (to - from).min(keep - kept);
-                    kept += take;
-                    add(&mut dropped, utterance, to - from - take);
-                    if take > 0 {
-                        faded.push_back(Entry::Audio { utterance, store, from, to: from + take });
-                    }
-                }
-                Entry::End { utterance } => {
-                    if !dropped.iter().any(|(known, _)| *known == utterance) {
-                        settled.push(utterance);
-                        faded.push_back(Entry::End { utterance });
-                    }
-                }
-                Entry::Cut { utterance, unsent } => {
-                    settled.push(utterance);
-                    faded.push_back(Entry::Cut { utterance, unsent });
-                }
+                Entry::Audio { utterance, from, to, .. } => add(&mut dropped, utterance, to - from),
+                Entry::End { utterance } => ended.push(utterance),
             }
         }
-        for live in &self.live {
-            if settled.contains(&live.utterance) {
+        self.queued = 0;
+        for live in self.live.drain(..) {
+            let (utterance, sent_ms) = (live.utterance, ms(live.sent));
+            let unsent =
+                dropped.iter().find(|(known, _)| *known == utterance).map_or(0, |(_, samples)| *samples);
+            if unsent == 0 && ended.contains(&utterance) {
+                self.events.push_back(PlayoutEvent::Drained { utterance, sent_ms });
                 continue;
             }
-            let unsent =
-                dropped.iter().find(|(known, _)| *known == live.utterance).map_or(0, |(_, samples)| *samples);
-            faded.push_back(Entry::Cut { utterance: live.utterance, unsent });
+            let unsent_ms = ms(unsent + SAMPLES_PER_MS - 1);
+            self.events.push_back(PlayoutEvent::Cleared { utterance, sent_ms, unsent_ms });
             if self.cut.len() == REMEMBERED_CUTS {
                 self.cut.pop_front();
             }
-            self.cut.push_back(live.utterance);
+            self.cut.push_back(utterance);
         }
-        self.queue = faded;
-        self.queued = kept;
-        self.fade = match self.fade {
-            _ if kept == 0 => None,
-            Some(under_way) => Some(under_way),
-            None => Some(Fade { left: kept, total: kept }),
-        };
-        self.settle();
     }
 }
 
-impl Fade {
-    /// The next unit's gain in 1/1024, on the way from full volume to none.
-    fn gain(&mut self) -> usize {
-        let gain = self.left * 1_024 / self.total.max(1);
-        self.left = self.left.saturating_sub(1);
-        gain
+impl Tail {
+    fn is_over(&self) -> bool {
+        self.at >= self.samples.len()
+    }
+
+    /// Writes what is left of it; returns the units.
+    fn play(&mut self, scale: usize, out: &mut Output<'_>) -> usize {
+        if self.is_over() {
+            return 0;
+        }
+        let left = self.samples.get(self.at..).unwrap_or_default();
+        let now = left.get(..left.len().min(out.units() * scale)).unwrap_or_default();
+        out.write(now);
+        self.at += now.len();
+        now.len() / scale
     }
 }
 

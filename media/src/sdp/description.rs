@@ -1,6 +1,6 @@
 //! Reading the other side's description, leniently where equipment is known to be sloppy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sdp_types::{Attribute, Connection, Media, Session};
 use smallvec::SmallVec;
@@ -76,7 +76,7 @@ fn keep(line: &str, kept: &mut String) {
 /// Reads an `m=` line.
 ///
 /// # Errors
-/// Why it can't carry the call: not audio or port 0, unknown transport, no unicast address of the `local` family.
+/// Why it can't carry the call: not audio or port 0, unknown transport, no unicast address.
 pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<Stream, SdpError> {
     if !media.media.eq_ignore_ascii_case("audio") || media.port == 0 {
         return Err(SdpError::NoAudio);
@@ -87,10 +87,8 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         return Err(SdpError::UnsupportedTransport);
     }
     let connection = media.connections.first().or(session.connection.as_ref()).ok_or(SdpError::NoAudio)?;
-    let address = unicast(connection)
-        .filter(|address| address.is_ipv4() == local.is_ipv4())
-        .ok_or(SdpError::NoAudio)?;
-    let remote = SocketAddr::new(address, media.port);
+    let address = unicast(connection).ok_or(SdpError::NoAudio)?;
+    let remote = SocketAddr::new(of_our_family(address, local), media.port);
     let said = direction(session, media);
     // RFC 2543 §B.5, RFC 3264 §8.4: an unspecified address asks for silence.
     let direction = if address.is_unspecified() { said.and(Direction::SendOnly) } else { said };
@@ -105,6 +103,16 @@ pub(super) fn stream(session: &Session, media: &Media, local: IpAddr) -> Result<
         secure,
         crypto: crypto::lines(media),
     })
+}
+
+/// An address of the other family can't be sent to. A host with both names either, whichever its signalling came by: it
+/// is unspecified then, and stands for where the signalling comes from.
+fn of_our_family(address: IpAddr, local: IpAddr) -> IpAddr {
+    match (address.to_canonical(), local.to_canonical()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => address,
+        (_, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+        (_, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// Whether two lines are in force the same way: used to find our line in an answer.

@@ -6,6 +6,7 @@ mod description;
 pub mod offer;
 mod write;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -110,13 +111,13 @@ impl PayloadTypes {
 /// Identity and version of our session description (the `o=` line), and what it last said.
 ///
 /// The version rises by one when, and only when, the description differs from the last (RFC 3264 §8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Identifier of the session, unique on this host; at most 63 bits so that signed parsers take it.
     pub session_id: u64,
     /// Version of `last`, or the version to start with.
     pub version: u64,
-    /// The description sent last. It may hold keys, and prints with them: don't log it.
+    /// The description sent last. It may hold keys.
     pub last: Option<Bytes>,
     /// Our key line, once SRTP was agreed: from then on nothing less is accepted.
     secured: Option<Crypto>,
@@ -127,6 +128,17 @@ impl Origin {
     #[must_use]
     pub const fn new(session_id: u64) -> Self {
         Self { session_id: session_id & (u64::MAX >> 1), version: 1, last: None, secured: None }
+    }
+}
+
+impl fmt::Debug for Origin {
+    /// Without the description: it may hold keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("session_id", &self.session_id)
+            .field("version", &self.version)
+            .field("secured", &self.secured.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,7 +202,8 @@ pub struct Negotiated {
     pub event_clock_hz: u32,
     /// Packet time of what we send: a multiple of 10 from 10 to 60 ms that the codec can make.
     pub ptime_ms: u8,
-    /// Where the peer says that it receives RTP. The address is unspecified under RFC 2543 hold.
+    /// Where the peer says that it receives RTP. The address is unspecified under RFC 2543 hold, and where the peer
+    /// named one of another family than ours: it stands for the address of its signalling.
     pub remote: SocketAddr,
     /// Where the peer says that it receives RTCP (RFC 3605, else the next port).
     pub remote_rtcp: Option<SocketAddr>,

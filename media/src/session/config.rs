@@ -9,6 +9,7 @@ use crate::jitter_buffer::{JitterRange, JitterStats};
 use crate::playout::UtteranceId;
 use crate::rtp::report::{RemoteReport, RtcpStats};
 use crate::sdp::{Direction, Keys, Negotiated, PayloadTypes};
+use crate::srtp::Suite;
 use crate::vad::VadConfig;
 
 /// What SDP agreed for a session: made from [`Negotiated`], and again at every re-INVITE.
@@ -135,12 +136,16 @@ pub enum MediaEvent {
     },
     /// The caller has begun to speak.
     SpeechStarted {
-        /// How long ago, in milliseconds; the jitter buffer's delay comes on top.
+        /// When, on the session's clock: milliseconds of audio since it started. The jitter buffer's delay is in it.
+        at_ms: u64,
+        /// How long ago that was, in milliseconds.
         ago_ms: u32,
     },
     /// The caller has stopped speaking.
     SpeechEnded {
-        /// How long ago, in milliseconds.
+        /// When, on the session's clock.
+        at_ms: u64,
+        /// How long ago that was, in milliseconds.
         ago_ms: u32,
         /// How long the speech was, in milliseconds.
         lasted_ms: u32,
@@ -156,7 +161,7 @@ pub enum MediaEvent {
     Cleared {
         /// The utterance.
         utterance: UtteranceId,
-        /// Audio sent of it, fade included, in milliseconds.
+        /// Audio sent of it, without the fade, in milliseconds.
         sent_ms: u64,
         /// Audio queued and dropped, in milliseconds.
         unsent_ms: u64,
@@ -175,6 +180,10 @@ pub enum MediaEvent {
 /// Counters of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SessionStats {
+    /// The codec agreed last.
+    pub codec: Option<Codec>,
+    /// The SRTP suite that protects what we send, if any does.
+    pub srtp: Option<Suite>,
     /// RTP packets accepted.
     pub received: u64,
     /// Packets lost on the way, over all streams of the session.

@@ -54,6 +54,8 @@ pub struct Session {
     agreement: Agreement,
     signalling: Option<std::net::IpAddr>,
     started: Instant,
+    /// Units of 1/8000 s that have gone by, a frame at a time.
+    clock: u64,
     /// Narrow-band samples in a frame.
     frame_samples: usize,
     source: SourceFilter,
@@ -97,6 +99,7 @@ impl Session {
         let mut session = Self {
             signalling: config.signalling,
             started: now,
+            clock: 0,
             frame_samples,
             source: SourceFilter::new(config.source, agreement.remote, config.signalling),
             security,
@@ -153,6 +156,7 @@ impl Session {
             self.pressed(press);
         }
         let length = self.transmit(out);
+        self.clock += self.frame_samples as u64;
         self.watch_speech();
         self.sender.advance(self.clock_units(self.frame_samples));
         Some(length)
@@ -293,9 +297,13 @@ impl Session {
     fn watch_speech(&mut self) {
         let caller = self.frame.get(..self.frame_samples).unwrap_or_default();
         let ours = self.sent_frame.get(..self.frame_samples).unwrap_or_default();
+        let now_ms = self.clock / UNITS_PER_MS;
+        let at = |ago_ms: u32| now_ms.saturating_sub(u64::from(ago_ms));
         let event = match self.vad.as_mut().and_then(|vad| vad.listen(caller, ours)) {
-            Some(SpeechEdge::Started { ago_ms }) => MediaEvent::SpeechStarted { ago_ms },
-            Some(SpeechEdge::Ended { ago_ms, lasted_ms }) => MediaEvent::SpeechEnded { ago_ms, lasted_ms },
+            Some(SpeechEdge::Started { ago_ms }) => MediaEvent::SpeechStarted { at_ms: at(ago_ms), ago_ms },
+            Some(SpeechEdge::Ended { ago_ms, lasted_ms }) => {
+                MediaEvent::SpeechEnded { at_ms: at(ago_ms), ago_ms, lasted_ms }
+            }
             None => return,
         };
         self.event(event);
@@ -305,6 +313,7 @@ impl Session {
     fn skip(&mut self, frames: u32) {
         let samples = u64::from(frames) * self.frame_samples as u64;
         self.stats.skipped_frames += u64::from(frames);
+        self.clock += samples;
         self.mark = true;
         self.hearing.skip(samples);
         // Timestamps wrap: only the lower half counts.

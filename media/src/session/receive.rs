@@ -31,8 +31,7 @@ impl Session {
             return;
         }
         if is_rtcp(datagram) {
-            self.handle_report(datagram, now);
-            return;
+            return self.handle_rtcp(datagram, source, now);
         }
         let Some(mut security) = self.security.take() else {
             return self.handle_plain(datagram, source, now);

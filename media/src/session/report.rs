@@ -67,6 +67,8 @@ impl Session {
         let (buffer, heard) = self.hearing.stats();
         let round_trip_ms = self.reports.round_trip().map(|trip| trip.as_secs_f32() * 1_000.0);
         SessionStats {
+            codec: Some(self.agreement.codec),
+            srtp: self.agreement.keys.as_ref().map(|keys| keys.send.suite()),
             received: totals.received,
             lost: self.receiver.lost(),
             duplicate: totals.duplicate + buffer.duplicate,

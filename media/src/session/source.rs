@@ -93,8 +93,9 @@ impl SourceFilter {
 
     /// A re-INVITE told an address: the lock stays unless it is another one.
     pub fn update(&mut self, sdp: SocketAddr, signalling: Option<IpAddr>) {
-        // `c=0.0.0.0` is hold (RFC 2543 §B.5), not a move.
-        if sdp != self.sdp && !sdp.ip().is_unspecified() {
+        // `c=0.0.0.0` is hold (RFC 2543 §B.5), not a move; a new port is one.
+        let held = sdp.ip().is_unspecified() && sdp.port() == self.sdp.port();
+        if sdp != self.sdp && !held {
             *self = Self::new(std::mem::take(&mut self.policy), sdp, signalling);
         }
     }
@@ -183,14 +184,20 @@ impl SourceFilter {
     }
 }
 
-/// The address to expect: a private or unspecified one in the SDP of a peer that signals from a public one stands for
-/// the signalling source.
+/// The address to expect: an unspecified one in the SDP stands for the signalling source, and so does one that can't be
+/// reached from where the peer signals: a private one behind a public one, its own loopback behind any other.
 #[must_use]
 pub fn stand_in(sdp: SocketAddr, signalling: Option<IpAddr>) -> SocketAddr {
     let sdp = canonical(sdp);
-    match signalling.map(|address| address.to_canonical()) {
-        Some(address) if !is_public(sdp.ip()) && is_public(address) => SocketAddr::new(address, sdp.port()),
-        _ => sdp,
+    let Some(signalling) = signalling.map(|address| address.to_canonical()) else { return sdp };
+    let said = sdp.ip();
+    let unreachable = said.is_unspecified()
+        || !is_public(said) && is_public(signalling)
+        || said.is_loopback() && !signalling.is_loopback();
+    if unreachable && said.is_ipv4() == signalling.is_ipv4() {
+        SocketAddr::new(signalling, sdp.port())
+    } else {
+        sdp
     }
 }
 
@@ -320,6 +327,14 @@ mod tests {
         }
         let inside = filter(SourcePolicy::Address, "10.1.2.3:4000", Some("10.9.9.9"));
         assert_eq!(inside.destination(), Some(address("10.1.2.3:4000")));
+        for (sdp, signalling) in [("0.0.0.0:4000", "10.9.9.9"), ("127.0.0.1:4000", "10.9.9.9")] {
+            let filter = filter(SourcePolicy::Address, sdp, Some(signalling));
+            assert_eq!(filter.destination(), Some(address("10.9.9.9:4000")), "{sdp}");
+        }
+        let local = filter(SourcePolicy::Address, "0.0.0.0:4000", Some("127.0.0.1"));
+        assert_eq!(local.destination(), Some(address("127.0.0.1:4000")));
+        let other = filter(SourcePolicy::Address, "0.0.0.0:4000", Some("2001:db8::1"));
+        assert_eq!(other.destination(), None, "our socket can't send there");
     }
 
     #[test]
@@ -329,6 +344,11 @@ mod tests {
         filter.update(address("192.0.2.1:4000"), None);
         filter.update(address("0.0.0.0:4000"), None);
         assert_eq!(filter.judge(address("192.0.2.1:4002"), 1, 2), Verdict::Refuse);
+        let mut unnamed = super::tests::filter(SourcePolicy::Address, "0.0.0.0:4000", Some("192.0.2.1"));
+        assert_eq!(unnamed.judge(address("192.0.2.1:4000"), 1, 1), Verdict::Accept);
+        unnamed.update(address("0.0.0.0:5000"), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(unnamed.judge(address("192.0.2.1:4000"), 1, 2), Verdict::Wait, "a new port is a move");
+        assert_eq!(unnamed.judge(address("192.0.2.1:5000"), 1, 2), Verdict::Accept);
         filter.update(address("192.0.2.50:5000"), None);
         assert_eq!(filter.judge(address("192.0.2.1:4000"), 1, 3), Verdict::Refuse);
         assert_eq!(filter.judge(address("192.0.2.50:5000"), 1, 3), Verdict::Accept);

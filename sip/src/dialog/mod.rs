@@ -1,26 +1,36 @@
 //! Dialogs (RFC 3261 §12): identity, route set, sequence numbers and what they stand at.
 
 pub mod id;
+pub(crate) mod prack;
 pub mod route_set;
+pub(crate) mod session;
+pub(crate) mod session_timer;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::id::DialogId;
+use self::prack::Reliable;
 use self::route_set::RouteSet;
-use crate::endpoint::ReplyPath;
+use self::session::Session;
 use crate::endpoint::flow::Flow;
+use crate::endpoint::policy::PolicyId;
 use crate::endpoint::timers::Timers;
-use crate::message::{Method, Uri};
+use crate::endpoint::{InviteId, OfferMethod, ReplyPath};
+use crate::message::Uri;
 use crate::random::Key;
+use crate::transaction::timer::Timer;
+use crate::ua::requesting::Requesting;
 
 /// Where a dialog stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The INVITE has no final response yet; the key is that of its server transaction.
     Early(Key),
-    /// A 2xx has gone out.
+    /// Our INVITE has had a provisional response from there, and no final one.
+    Calling(InviteId),
+    /// A 2xx has gone out, or come in.
     Established,
     /// Our BYE is out.
     Closing,
@@ -39,11 +49,15 @@ pub(crate) struct Unacknowledged {
     pub path: ReplyPath,
 }
 
-/// A re-INVITE or UPDATE that waits for the owner's answer.
+/// A re-INVITE, UPDATE or PRACK that waits for the owner's answer.
 #[derive(Debug)]
 pub(crate) struct PendingOffer {
     pub transaction: Key,
-    pub method: Method,
+    pub method: OfferMethod,
+    /// Where the far end wants our requests from now on, and how it came: both count once the
+    /// offer is accepted (§12.2.2, RFC 6141 §4.4).
+    pub contact: Option<Uri>,
+    pub flow: Flow,
 }
 
 /// A REFER that we sent and the subscription that it made (RFC 3515 §2.4.4).
@@ -68,10 +82,17 @@ pub(crate) struct Dialog {
     pub remote_target: Uri,
     pub route_set: RouteSet,
     pub flow: Flow,
+    /// Whose it is.
+    pub policy: PolicyId,
     pub phase: Phase,
+    pub session: Session,
+    /// The reliable provisional responses, once there was one.
+    pub reliable: Option<Box<Reliable>>,
     pub unacknowledged: Option<Unacknowledged>,
     pub pending_offer: Option<PendingOffer>,
     pub refer: Option<ReferSubscription>,
+    /// What requests of ours in this dialog need.
+    pub requesting: Requesting,
     /// A BYE with this reason was asked for before the ACK came (§15: not before the ACK).
     pub bye_wanted: Option<Bytes>,
     /// The owner has let go; the dialog disappears as soon as it is over.
@@ -84,5 +105,35 @@ impl Dialog {
     pub fn next_cseq(&mut self) -> u32 {
         self.local_cseq = self.local_cseq.wrapping_add(1) & 0x7fff_ffff;
         self.local_cseq
+    }
+
+    /// The far end has moved (§12.2.2).
+    pub fn move_to(&mut self, contact: Option<Uri>, flow: Flow) {
+        if let Some(contact) = contact {
+            self.remote_target = contact;
+        }
+        self.flow = flow;
+    }
+
+    /// Nothing more comes of it. Timers that a final response left running are stopped.
+    pub fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.stop_early_timers();
+        self.stop_session_timer();
+        self.session.local = None;
+        self.reliable = None;
+    }
+
+    /// The INVITE has its final response.
+    pub fn stop_early_timers(&mut self) {
+        for timer in [Timer::Provisional, Timer::Expires, Timer::Reliable, Timer::Prack] {
+            self.timers.stop(timer);
+        }
+    }
+
+    /// The session is over, or doesn't run out any more.
+    pub fn stop_session_timer(&mut self) {
+        self.session.timer = None;
+        self.timers.stop(Timer::Session);
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::message::{HeaderError, Headers, Request, Response, Uri};
+use crate::message::{HeaderError, Headers, NameAddr, Request, Response, Uri};
 
 /// The proxies that asked to stay on the path, nearest first.
 #[derive(Debug, Default)]
@@ -39,9 +39,20 @@ impl RouteSet {
         Ok(set)
     }
 
+    /// Of `Route` values that we were told to use (§8.1.2); those that are none are left out.
+    pub fn of_values(values: &[Bytes]) -> Self {
+        let read = |value: &Bytes| Some((NameAddr::parse(value)?.uri.detach(), value.clone()));
+        Self { hops: values.iter().filter_map(read).collect() }
+    }
+
     /// Whether the far end is reached directly.
     pub fn is_empty(&self) -> bool {
         self.hops.is_empty()
+    }
+
+    /// The proxy that our requests go to.
+    pub fn first(&self) -> Option<&Uri> {
+        self.hops.first().map(|(uri, _)| uri)
     }
 
     /// Applies the set to a request for `target`. A first hop without `lr` is a strict router of

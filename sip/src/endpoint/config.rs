@@ -14,6 +14,16 @@ pub struct Config {
     /// Host (and port) that stand in `Via` and `Contact` instead of the socket's own, behind a
     /// NAT. IPv6 addresses in brackets.
     pub advertised: Option<(String, Option<u16>)>,
+    /// The port that TLS is served on, where it isn't that of the address given with a request.
+    pub tls_port: Option<u16>,
+    /// How long one of several addresses is waited for before the next is tried (RFC 3263 §4.3).
+    pub attempt: Duration,
+    /// The longest request, in bytes, that goes over UDP by itself: a longer one is tried over TCP
+    /// first, because the path may not carry it in one piece (RFC 3261 §18.1.1).
+    pub max_udp_request: usize,
+    /// Whether the `Via` of requests over streams asks the peer to use the connection for its own
+    /// requests too (`alias`, RFC 5923 §5).
+    pub connection_alias: bool,
     /// Most server transactions at a time; a new request over that gets `503`.
     pub max_transactions: usize,
     /// Most dialogs at a time, those that end included; a new INVITE over that gets `503`.
@@ -28,35 +38,13 @@ impl Default for Config {
             timers: Settings::default(),
             product: concat!("offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
             advertised: None,
+            tls_port: None,
+            attempt: Duration::from_secs(4),
+            max_udp_request: 1_300,
+            connection_alias: false,
             max_transactions: 500_000,
             max_dialogs: 100_000,
             retry_after: Duration::from_secs(5),
         }
     }
-}
-
-/// What has been counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages that came, good or bad.
-    pub received: u64,
-    /// Messages sent, repetitions included.
-    pub sent: u64,
-    /// Messages that couldn't be read and got no answer.
-    pub unreadable: u64,
-    /// Requests that broke a rule and were answered 4xx or 505 for it.
-    pub malformed: u64,
-    /// Repeated requests absorbed or answered again.
-    pub retransmissions: u64,
-    /// Responses that belong to no transaction of ours.
-    pub stray_responses: u64,
-    /// Requests for dialogs that don't exist.
-    pub stray_requests: u64,
-    /// Requests turned away because of load or shutdown.
-    pub shed: u64,
-    /// Requests refused for another reason than their form: a method, an extension or a body that
-    /// isn't served, a loop, a moment at which they can't be taken.
-    pub refused: u64,
-    /// INVITEs that were passed to the owner.
-    pub invites: u64,
 }

@@ -9,13 +9,15 @@ pub enum Transport {
     Udp,
     /// A byte stream.
     Tcp,
+    /// A byte stream under TLS.
+    Tls,
 }
 
 impl Transport {
     /// Whether the transport delivers or fails by itself (RFC 3261 §17).
     #[must_use]
     pub fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        !matches!(self, Self::Udp)
     }
 
     /// The name in `Via` (§20.42).
@@ -24,6 +26,27 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The value of the `transport` parameter of a URI; UDP is what its absence means (§19.1.1).
+    /// `tls` is deprecated there, and is what every peer writes and reads all the same.
+    #[must_use]
+    pub fn uri_param(self) -> Option<&'static str> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp => Some("tcp"),
+            Self::Tls => Some("tls"),
+        }
+    }
+
+    /// The port where none is written (§18.1.1, §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5_060,
+            Self::Tls => 5_061,
         }
     }
 }
@@ -31,6 +54,39 @@ impl Transport {
 /// A stream connection, by the number that the owner of the sockets gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
+
+/// Whom the far end of a TLS connection has to prove to be, by the number that the owner of the
+/// sockets gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u32);
+
+/// One way to reach a server: what a look-up gives (RFC 3263).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// The transport.
+    pub transport: Transport,
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Whom it has to prove to be, under TLS.
+    pub peer: Option<PeerId>,
+}
+
+impl Hop {
+    /// A hop that need not prove anything but its address.
+    #[must_use]
+    pub fn new(transport: Transport, address: SocketAddr) -> Self {
+        Self { transport, address, peer: None }
+    }
+
+    /// What messages that take this hop are addressed to.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        match self.peer {
+            Some(peer) => Target::Peer { address: self.address, peer },
+            None => Target::Address(self.address),
+        }
+    }
+}
 
 /// The way a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +106,13 @@ pub struct Flow {
 pub enum Target {
     /// An address.
     Address(SocketAddr),
+    /// An address, and whom the server there has to prove to be.
+    Peer {
+        /// The address.
+        address: SocketAddr,
+        /// Whom.
+        peer: PeerId,
+    },
     /// A name that the owner of the sockets looks up (RFC 3263); `port` is that of the URI.
     Name {
         /// The domain name.

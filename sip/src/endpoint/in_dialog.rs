@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::event::{Event, OfferMethod, ReferProgress};
+use super::event::{Event, OfferMethod, ReferProgress, Suspicion};
 use super::flow::Flow;
+use super::policy::{PolicyId, supported};
 use super::receive::{ACCEPT, ALLOW, unsupported};
 use super::timers::Owner;
 use super::{Endpoint, ReplyPath, shrink};
-use crate::dialog::{Dialog, DialogId, PendingOffer, Phase};
+use crate::dialog::{DialogId, Phase};
 use crate::message::{HeaderName, Method, Request, StatusCode};
 use crate::random::Key;
 use crate::transaction::timer::{Timer, backed_off};
@@ -29,11 +30,7 @@ impl Endpoint {
     }
 
     /// An ACK that belongs to no transaction: that of a 2xx.
-    pub(crate) fn receive_ack(&mut self, id: Option<DialogId>, ack: &Request, now: Instant) {
-        let Some(id) = id else {
-            self.counters.stray_requests += 1;
-            return;
-        };
+    pub(crate) fn receive_ack(&mut self, id: DialogId, ack: &Request, now: Instant) {
         let Ok(cseq) = ack.headers().cseq() else { return };
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         match &dialog.unacknowledged {
@@ -43,11 +40,18 @@ impl Endpoint {
                 return;
             }
         }
+        let answer = body::session_description(ack).ok().flatten();
+        self.confirm(id, answer, now);
+    }
+
+    /// The far end has our 2xx.
+    pub(crate) fn confirm(&mut self, id: DialogId, answer: Option<Bytes>, now: Instant) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         dialog.unacknowledged = None;
+        dialog.reliable = None;
         dialog.timers.stop(Timer::Success);
         dialog.timers.stop(Timer::Ack);
         let bye = dialog.bye_wanted.take();
-        let answer = body::session_description(ack).ok().flatten();
         self.emit(Event::Confirmed { dialog: id, answer });
         if let Some(reason) = bye {
             self.send_bye(id, &reason, now);
@@ -60,13 +64,19 @@ impl Endpoint {
         id: Option<DialogId>,
         flow: Flow,
         request: Request,
+        policy: Option<PolicyId>,
         now: Instant,
     ) {
         let Some(id) = id else {
             self.counters.stray_requests += 1;
+            self.suspect(flow, Suspicion::StrayRequest);
             self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
         };
+        if !self.is_of_dialog(id, flow, policy) {
+            self.drop_wrong_source(flow);
+            return;
+        }
         let full = self.servers.len() >= self.config.max_transactions;
         let (Ok(cseq), Some(dialog)) = (request.headers().cseq(), self.dialogs.get_mut(&id)) else {
             return;
@@ -88,46 +98,34 @@ impl Endpoint {
         }
         dialog.remote_cseq = Some(cseq.number);
         if *request.method() != Method::Bye
-            && let Some((status, headers)) = unsupported(&request)
+            && let Some((status, headers)) = unsupported(&request, self.policies.get(dialog.policy))
         {
             self.refuse(key, flow, request, status, &headers, now);
             return;
         }
-        match request.method() {
-            Method::Bye => self.receive_bye(key, id, flow, request, now),
-            Method::Invite => self.receive_offer(key, id, flow, request, OfferMethod::Invite, now),
-            Method::Update => self.receive_offer(key, id, flow, request, OfferMethod::Update, now),
-            Method::Notify => self.receive_notify(key, id, flow, request, now),
-            Method::Info => {
-                let content_type = request.headers().get(HeaderName::ContentType).unwrap_or_default();
-                let content_type = Bytes::copy_from_slice(content_type);
-                let event = Event::Info { dialog: id, content_type, body: request.body().clone() };
-                self.answer_in_dialog(key, id, flow, request, StatusCode::OK, Some(event), now);
-            }
-            Method::Options => {
-                self.answer_in_dialog(key, id, flow, request, StatusCode::OK, None, now);
-            }
+        self.dispatch(key, id, flow, request, now);
+    }
+
+    fn dispatch(&mut self, key: Key, id: DialogId, flow: Flow, request: Request, now: Instant) {
+        let status = match request.method() {
+            Method::Bye => return self.receive_bye(key, id, flow, request, now),
+            Method::Invite => return self.receive_offer(key, id, flow, request, OfferMethod::Invite, now),
+            Method::Update => return self.receive_offer(key, id, flow, request, OfferMethod::Update, now),
+            Method::Prack => return self.receive_prack(key, id, flow, request, now),
+            Method::Notify => return self.receive_notify(key, id, flow, request, now),
+            Method::Info => return self.receive_info(key, id, flow, request, now),
+            Method::Options => StatusCode::OK,
             // Nobody hands our calls over but us (Transfers: the far end's REFER is refused).
-            Method::Refer => {
-                self.answer_in_dialog(key, id, flow, request, StatusCode::DECLINE, None, now);
-            }
-            Method::Prack => {
-                let status = StatusCode::CALL_DOES_NOT_EXIST;
-                self.answer_in_dialog(key, id, flow, request, status, None, now);
-            }
-            Method::Other(_) => {
-                self.answer_in_dialog(key, id, flow, request, StatusCode::NOT_IMPLEMENTED, None, now);
-            }
-            _ => {
-                let status = StatusCode::METHOD_NOT_ALLOWED;
-                self.answer_in_dialog(key, id, flow, request, status, None, now);
-            }
-        }
+            Method::Refer => StatusCode::DECLINE,
+            Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
+            _ => StatusCode::METHOD_NOT_ALLOWED,
+        };
+        self.answer_in_dialog(key, id, flow, request, status, None, now);
     }
 
     /// Answers at once, inside the dialog.
-    #[expect(clippy::too_many_arguments, reason = "each is one fact of the answer; used in this file only")]
-    fn answer_in_dialog(
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the answer; used in this room only")]
+    pub(crate) fn answer_in_dialog(
         &mut self,
         key: Key,
         id: DialogId,
@@ -145,10 +143,10 @@ impl Endpoint {
             builder = builder.header(HeaderName::Allow, ALLOW);
         }
         if *request.method() == Method::Options {
-            builder = builder.header(HeaderName::Accept, ACCEPT);
-        }
-        if *request.method() == Method::Update {
-            builder = builder.header(HeaderName::Contact, self.contact(flow.transport, flow.local));
+            let policy = self.dialogs.get(&id).map(|dialog| self.policies.get(dialog.policy));
+            builder = builder
+                .header(HeaderName::Accept, ACCEPT)
+                .header(HeaderName::Supported, policy.map_or("", |policy| supported(policy)));
         }
         let response = builder.build();
         self.open_server(key, ReplyPath::of(flow, &request), request, Some(id), None);
@@ -159,89 +157,48 @@ impl Endpoint {
         let reason = request.headers().get(HeaderName::Reason).map(Bytes::copy_from_slice);
         self.answer_in_dialog(key, id, flow, request, StatusCode::OK, None, now);
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        let phase = std::mem::replace(&mut dialog.phase, Phase::Closed);
-        let tag = dialog.local_tag.clone();
+        // A BYE ends an early dialog too (§15.1.2): the INVITE gets its final response.
+        if let Phase::Early(invite) = dialog.phase {
+            let tag = dialog.local_tag.clone();
+            dialog.close();
+            self.terminate_pending_offer(id, now);
+            self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
+            self.emit(Event::Bye { dialog: id, reason });
+            self.drop_if_forgotten(id);
+            return;
+        }
+        let ours_crossed = matches!(dialog.phase, Phase::Closing);
+        // Our INVITE still gets its final response, which tells how the call ends.
+        let calling = dialog.is_calling();
+        dialog.close();
         dialog.unacknowledged = None;
         let ours_waits = dialog.bye_wanted.take().is_some();
         dialog.timers.stop(Timer::Success);
         dialog.timers.stop(Timer::Ack);
         self.terminate_pending_offer(id, now);
-        match phase {
-            // A BYE ends an early dialog too (§15.1.2): the INVITE gets its final response.
-            Phase::Early(invite) => {
-                self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
-                self.emit(Event::Bye { dialog: id, reason });
-            }
-            // Ours was on its way, as soon as the ACK should come.
-            Phase::Established if ours_waits => self.emit(Event::Closed { dialog: id }),
-            Phase::Established => self.emit(Event::Bye { dialog: id, reason }),
-            // Ours crossed theirs: whatever comes back for ours, it is over now.
-            Phase::Closing => self.emit(Event::Closed { dialog: id }),
-            Phase::Closed => {}
+        // Ours crossed theirs, or was on its way as soon as the ACK should come: whatever comes
+        // back for ours, it is over now.
+        if ours_crossed || ours_waits {
+            self.emit(Event::Closed { dialog: id });
+        } else if !calling {
+            self.emit(Event::Bye { dialog: id, reason });
         }
         self.drop_if_forgotten(id);
     }
 
-    fn receive_offer(
-        &mut self,
-        key: Key,
-        id: DialogId,
-        flow: Flow,
-        request: Request,
-        method: OfferMethod,
-        now: Instant,
-    ) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        match clash(dialog, method, !request.body().is_empty()) {
-            None => {}
-            Some(StatusCode::SERVER_INTERNAL_ERROR) => {
-                // Try again in a moment of chance length.
-                let wait = (self.tokens.next_u64() % 11).to_string();
-                let headers = [(HeaderName::RetryAfter, wait)];
-                self.refuse(key, flow, request, StatusCode::SERVER_INTERNAL_ERROR, &headers, now);
-                return;
-            }
-            Some(status) => {
-                self.refuse(key, flow, request, status, &[], now);
-                return;
-            }
-        }
-        let offer = match body::session_description(&request) {
-            Ok(offer) => offer,
-            Err(status) => {
-                let accept = [(HeaderName::Accept, ACCEPT.to_owned())];
-                self.refuse(key, flow, request, status, &accept, now);
-                return;
-            }
-        };
-        // Both are target refresh requests (§12.2.2, RFC 3311 §5.2).
-        if let Some(contact) = body::first_contact(&request) {
-            dialog.remote_target = contact;
-        }
-        dialog.flow = flow;
-        if matches!(dialog.phase, Phase::Early(_)) {
-            // Only an UPDATE without an offer gets here: a mere refresh, no matter of the owner's.
-            self.answer_in_dialog(key, id, flow, request, StatusCode::OK, None, now);
+    fn receive_info(&mut self, key: Key, id: DialogId, flow: Flow, request: Request, now: Instant) {
+        // No package is served, which the empty list says (RFC 6086 §4.2.2, §7.2).
+        if request.headers().contains(HeaderName::InfoPackage) {
+            let none = [(HeaderName::RecvInfo, String::new())];
+            self.refuse(key, flow, request, StatusCode::BAD_INFO_PACKAGE, &none, now);
             return;
         }
-        dialog.pending_offer = Some(PendingOffer { transaction: key, method: request.method().clone() });
-        let path = ReplyPath::of(flow, &request);
-        let trying =
-            (method == OfferMethod::Invite).then(|| self.response(&request, StatusCode::TRYING).build());
-        self.open_server(key, path, request, Some(id), None);
-        if let Some(trying) = trying {
-            self.respond(key, &trying, now);
-        }
-        self.emit(Event::Offer { dialog: id, method, offer });
-    }
-
-    /// A re-INVITE or UPDATE that waits gets its final response before the dialog ends (§15.1.2).
-    pub(crate) fn terminate_pending_offer(&mut self, id: DialogId, now: Instant) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        let tag = dialog.local_tag.clone();
-        if let Some(pending) = dialog.pending_offer.take() {
-            self.respond_status(pending.transaction, StatusCode::REQUEST_TERMINATED, &tag, now);
-        }
+        let event = (!request.body().is_empty()).then(|| {
+            let content_type = request.headers().get(HeaderName::ContentType).unwrap_or_default();
+            let content_type = Bytes::copy_from_slice(content_type);
+            Event::Info { dialog: id, content_type, body: request.body().clone() }
+        });
+        self.answer_in_dialog(key, id, flow, request, StatusCode::OK, event, now);
     }
 
     fn receive_notify(&mut self, key: Key, id: DialogId, flow: Flow, request: Request, now: Instant) {
@@ -287,15 +244,11 @@ impl Endpoint {
                 }
             }
             Timer::Provisional => self.renew_provisional(id, now),
-            Timer::Expires => {
-                if let Phase::Early(invite) = dialog.phase {
-                    dialog.phase = Phase::Closed;
-                    let tag = dialog.local_tag.clone();
-                    self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
-                    self.emit(Event::Cancelled { dialog: id });
-                    self.drop_if_forgotten(id);
-                }
-            }
+            Timer::Expires => self.abandon_early(id, StatusCode::REQUEST_TERMINATED, None, now),
+            Timer::Reliable => self.repeat_reliable(id, now),
+            Timer::Prack => self.give_up_prack(id, now),
+            Timer::Session => self.session_timer(id, now),
+            Timer::Glare => self.offer_again(id, now),
             _ => {}
         }
     }
@@ -304,7 +257,7 @@ impl Endpoint {
     pub(crate) fn dialog_closed(&mut self, id: DialogId) {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if matches!(dialog.phase, Phase::Closing) {
-            dialog.phase = Phase::Closed;
+            dialog.close();
             self.emit(Event::Closed { dialog: id });
             self.drop_if_forgotten(id);
         }
@@ -319,20 +272,5 @@ impl Endpoint {
             self.dialogs.remove(&id);
             shrink(&mut self.dialogs);
         }
-    }
-}
-
-/// Why a re-INVITE or UPDATE can't be taken just now: one offer at a time (§14.2, RFC 3311 §5.2).
-fn clash(dialog: &Dialog, method: OfferMethod, has_offer: bool) -> Option<StatusCode> {
-    let update = method == OfferMethod::Update;
-    match (&dialog.phase, &dialog.unacknowledged) {
-        (Phase::Closing | Phase::Closed, _) => Some(StatusCode::CALL_DOES_NOT_EXIST),
-        (Phase::Early(_), _) if update && !has_offer => None,
-        (Phase::Early(_), _) => Some(StatusCode::SERVER_INTERNAL_ERROR),
-        _ if dialog.pending_offer.is_some() => Some(StatusCode::SERVER_INTERNAL_ERROR),
-        (_, Some(_)) if !update => Some(StatusCode::SERVER_INTERNAL_ERROR),
-        // Our own offer waits for the answer in the ACK.
-        (_, Some(waiting)) if waiting.offered && has_offer => Some(StatusCode::REQUEST_PENDING),
-        _ => None,
     }
 }

@@ -4,11 +4,19 @@
 //! what to send and what to know, and [`Endpoint::poll_timeout`] when to call again. Nothing in
 //! here waits, reads a clock or touches a socket.
 
-mod client;
+mod access;
+mod attempts;
+mod authenticate;
+pub(crate) mod client;
 mod config;
+mod counters;
 mod event;
 pub mod flow;
 mod in_dialog;
+mod offers;
+mod outside;
+mod path;
+pub mod policy;
 mod receive;
 mod reply;
 mod server;
@@ -18,14 +26,20 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::attempts::Course;
+use self::authenticate::Authenticators;
 use self::client::ClientTransaction;
-pub(crate) use self::client::{RequestPath, User};
-pub use self::config::{Config, Counters};
+pub(crate) use self::client::{Acknowledgement, User};
+pub use self::config::Config;
+pub use self::counters::{CLASSES, Counters, METHODS, Traffic};
 pub use self::event::{
-    ClientId, Event, Input, InviteId, OfferMethod, Output, OutsideRequest, ReferProgress, Ticket, Transmit,
+    ClientId, Event, Expiry, Input, InviteId, OfferMethod, OutgoingCall, Output, OutsideRequest,
+    ReferProgress, Suspicion, Ticket, Transmit,
 };
-pub(crate) use self::receive::ALLOW;
-pub(crate) use self::reply::{DEFAULT_PORT, ReplyPath};
+pub(crate) use self::path::{RequestPath, Size, contact_scheme};
+use self::policy::{PeerPolicy, Policies};
+pub(crate) use self::receive::{ACCEPT, ALLOW};
+pub(crate) use self::reply::ReplyPath;
 use self::server::ServerTransaction;
 use self::timers::{Owner, TimerQueue};
 use crate::dialog::{Dialog, DialogId};
@@ -36,10 +50,13 @@ use crate::transaction::timer::{Settings, Timer};
 use crate::ua::invite::Outgoing;
 
 /// Whether new calls are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Admission {
     /// Yes.
     Open,
+    /// OPTIONS is answered with `503`, so that peers look for somebody else; a call that comes all
+    /// the same is the owner's to refuse.
+    Draining,
     /// No: they get `503` with `Retry-After` (RFC 3261 §21.5.4).
     Closed,
 }
@@ -59,6 +76,8 @@ pub struct Endpoint {
     outputs: VecDeque<Output>,
     next_client: u64,
     outgoing: HashMap<InviteId, Outgoing>,
+    policies: Policies,
+    authenticators: Authenticators,
     counters: Counters,
 }
 
@@ -81,6 +100,8 @@ impl Endpoint {
             outputs: VecDeque::new(),
             next_client: 0,
             outgoing: HashMap::new(),
+            policies: Policies::default(),
+            authenticators: Authenticators::default(),
             counters: Counters::default(),
         }
     }
@@ -88,8 +109,8 @@ impl Endpoint {
     /// Takes one input. Drain [`Endpoint::poll_output`] afterwards.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Received { flow, bytes } => self.receive(flow, bytes, now),
-            Input::Undeliverable(Ticket(key)) => self.client_undeliverable(key),
+            Input::Received { flow, bytes, standing } => self.receive(flow, bytes, standing, now),
+            Input::Undeliverable(Ticket(key)) => self.client_undeliverable(key, now),
             Input::Timeout => self.fire_timers(now),
         }
     }
@@ -147,6 +168,18 @@ impl Endpoint {
         self.outputs.push_back(Output::Transmit(transmit));
     }
 
+    pub(crate) fn count_sent_ack(&mut self) {
+        self.counters.traffic_out.count_request(&Method::Ack);
+    }
+
+    pub(crate) fn count_expired_session(&mut self) {
+        self.counters.sessions_expired += 1;
+    }
+
+    pub(crate) fn policy_of(&self, dialog: &Dialog) -> &PeerPolicy {
+        self.policies.get(dialog.policy)
+    }
+
     pub(crate) fn dialog(&self, id: DialogId) -> Option<&Dialog> {
         self.dialogs.get(&id)
     }
@@ -167,6 +200,10 @@ impl Endpoint {
         if let Some(dialog) = self.dialogs.get_mut(&id) {
             self.timers.start(&mut dialog.timers, Owner::Dialog(id), timer, at);
         }
+    }
+
+    pub(crate) fn random(&mut self) -> u64 {
+        self.tokens.next_u64()
     }
 
     pub(crate) fn timer_settings(&self) -> Settings {
@@ -208,6 +245,11 @@ impl Endpoint {
         self.dialogs.insert(id, dialog);
     }
 
+    pub(crate) fn remove_dialog(&mut self, id: DialogId) {
+        self.dialogs.remove(&id);
+        shrink(&mut self.dialogs);
+    }
+
     pub(crate) fn keyer(&self) -> &Keyer {
         &self.keyer
     }
@@ -216,9 +258,18 @@ impl Endpoint {
         self.tokens.next_token()
     }
 
+    /// A number from 0 up to, and not including, `end`.
+    pub(crate) fn random_below(&mut self, end: u64) -> u64 {
+        self.tokens.next_u64() % end.max(1)
+    }
+
     /// Whether a request of ours that is under way has this branch.
     pub(crate) fn made_branch(&self, branch: &[u8], method: &Method) -> bool {
         self.clients.contains_key(&key::client(&self.keyer, branch, method))
+    }
+
+    pub(crate) fn max_udp_request(&self) -> usize {
+        self.config.max_udp_request
     }
 
     fn retry_after(&self) -> Duration {

@@ -1,46 +1,62 @@
-//! Messages as they come: reading, matching to transactions, and requests outside dialogs
-//! (RFC 3261 §8.2 and §9.2).
+//! Messages as they come: reading them, and finding the transaction or dialog that they belong to
+//! (RFC 3261 §8.2, §9.2 and §17.2.3).
 
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::event::Event;
+use super::event::{Event, Suspicion};
 use super::flow::Flow;
-use super::timers::Owner;
-use super::{Admission, Endpoint, ReplyPath};
-use crate::dialog::{DialogId, Phase};
+use super::policy::{PeerPolicy, PolicyId, Standing, supports};
+use super::server::ServerTransaction;
+use super::{Endpoint, ReplyPath};
+use crate::dialog::Phase;
 use crate::message::{
-    Framing, HeaderName, Message, Method, ParseError, Request, StatusCode, parse, validate,
+    Framing, HeaderName, Headers, Message, Method, ParseError, Request, SilentKind, StatusCode, parse,
+    validate,
 };
 use crate::random::Key;
 use crate::transaction::key;
-use crate::transaction::timer::Timer;
-use crate::ua::body;
 
 impl Endpoint {
-    pub(crate) fn receive(&mut self, flow: Flow, bytes: Bytes, now: Instant) {
+    pub(crate) fn receive(&mut self, flow: Flow, bytes: Bytes, standing: Standing, now: Instant) {
         self.counters.received += 1;
         let framing = if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
-        match parse(bytes, framing) {
-            Ok(Message::Request(request)) => {
+        match (parse(bytes, framing), standing) {
+            // Nobody else can know the branch that a response must bear.
+            (Ok(Message::Response(response)), _) => {
+                if let Ok(cseq) = response.headers().cseq() {
+                    self.counters.traffic_in.count_response(&cseq.method, response.status());
+                }
+                self.receive_response(flow, response, now);
+            }
+            (Ok(Message::Request(request)), standing) => {
+                if standing == Standing::Unlisted && !self.is_under_way(flow, &request) {
+                    self.counters.unlisted += 1;
+                    return;
+                }
                 let request = request.received_from(flow.peer);
                 if let Err(reject) = validate(&request) {
                     self.refuse_malformed(flow, &request, reject.status, reject.reason);
                 } else {
-                    self.receive_request(flow, request, now);
+                    self.receive_request(flow, request, standing.policy(), now);
                 }
             }
-            Ok(Message::Response(response)) => self.receive_response(flow, response, now),
-            Err(ParseError::Reply(bad)) => {
+            (Err(_), Standing::Unlisted) => self.counters.unlisted += 1,
+            (Err(ParseError::Reply(bad)), Standing::Listed(_)) => {
                 let request = bad.request.clone().received_from(flow.peer);
                 self.refuse_malformed(flow, &request, bad.status, bad.reason);
             }
-            Err(ParseError::Silent(_)) => self.counters.unreadable += 1,
+            (Err(ParseError::Silent(kind)), Standing::Listed(_)) => {
+                self.counters.unreadable += 1;
+                if kind != SilentKind::KeepAlive {
+                    self.suspect(flow, Suspicion::Malformed);
+                }
+            }
         }
     }
 
-    fn receive_request(&mut self, flow: Flow, request: Request, now: Instant) {
+    fn receive_request(&mut self, flow: Flow, request: Request, policy: Option<PolicyId>, now: Instant) {
         // `validate` has seen to it that these headers can be read.
         let headers = request.headers();
         let (Ok(key), Ok(from), Ok(to)) = (key::server(&self.keyer, &request), headers.from(), headers.to())
@@ -49,89 +65,76 @@ impl Endpoint {
             return;
         };
         let from_tag = from.tag().unwrap_or_default();
+        let known = self.servers.contains_key(&key);
+        if known && !self.is_of_transaction(key, flow, policy) {
+            self.drop_wrong_source(flow);
+            return;
+        }
         if *request.method() == Method::Ack {
-            if !self.server_ack(key, now) {
-                let id = self.dialog_of(&request, from_tag, to.tag());
-                self.receive_ack(id, &request, now);
+            self.counters.traffic_in.count_request(&Method::Ack);
+            if !known || !self.server_ack(key, now) {
+                self.find_ack(flow, &request, from_tag, to.tag(), policy, now);
             }
             return;
         }
-        if self.servers.contains_key(&key) {
+        if known {
             self.server_retransmission(key, now);
             return;
         }
+        self.counters.traffic_in.count_request(request.method());
         if *request.method() == Method::Cancel {
-            self.receive_cancel(key, flow, &request, now);
-            return;
-        }
-        if to.tag().is_some() {
+            self.receive_cancel(key, flow, &request, policy, now);
+        } else if to.tag().is_some() {
             let id = self.dialog_of(&request, from_tag, to.tag());
-            self.receive_in_dialog(key, id, flow, request, now);
+            self.receive_in_dialog(key, id, flow, request, policy, now);
         } else if let Some(status) = refusal_of_loop(self, &request) {
             self.refuse_statelessly(flow, &request, status, &[]);
+        } else if let Some(policy) = policy {
+            self.receive_outside_dialog(key, flow, request, from_tag, policy, now);
         } else {
-            self.receive_outside_dialog(key, flow, request, from_tag, now);
+            self.counters.unlisted += 1;
         }
     }
 
-    fn receive_outside_dialog(
+    /// An ACK that belongs to no transaction: that of a 2xx, or that of a refusal of which no
+    /// state was kept.
+    fn find_ack(
+        &mut self,
+        flow: Flow,
+        ack: &Request,
+        from_tag: &[u8],
+        to_tag: Option<&[u8]>,
+        policy: Option<PolicyId>,
+        now: Instant,
+    ) {
+        match self.dialog_of(ack, from_tag, to_tag) {
+            Some(id) if self.is_of_dialog(id, flow, policy) => self.receive_ack(id, ack, now),
+            Some(_) => self.drop_wrong_source(flow),
+            None if to_tag == Some(self.stateless_tag(ack).as_bytes()) => {}
+            None => self.counters.stray_requests += 1,
+        }
+    }
+
+    fn receive_cancel(
         &mut self,
         key: Key,
         flow: Flow,
-        request: Request,
-        from_tag: &[u8],
+        cancel: &Request,
+        policy: Option<PolicyId>,
         now: Instant,
     ) {
-        match request.method() {
-            Method::Invite => self.receive_invite(key, flow, request, from_tag, now),
-            Method::Options => self.receive_options(flow, &request),
-            // They belong in a dialog, and name none that exists (§12.2.2).
-            Method::Bye | Method::Info | Method::Update | Method::Notify | Method::Prack => {
-                self.counters.stray_requests += 1;
-                self.refuse_statelessly(flow, &request, StatusCode::CALL_DOES_NOT_EXIST, &[]);
-            }
-            Method::Other(_) => {
-                let allow = [(HeaderName::Allow, ALLOW.to_owned())];
-                self.refuse_statelessly(flow, &request, StatusCode::NOT_IMPLEMENTED, &allow);
-            }
-            _ => {
-                let allow = [(HeaderName::Allow, ALLOW.to_owned())];
-                self.refuse_statelessly(flow, &request, StatusCode::METHOD_NOT_ALLOWED, &allow);
-            }
-        }
-    }
-
-    /// Whether a new call would be turned away now.
-    fn is_shedding(&self) -> bool {
-        self.admission == Admission::Closed
-            || self.dialogs.len() >= self.config.max_dialogs
-            || self.servers.len() >= self.config.max_transactions
-    }
-
-    /// Answers as an INVITE would be answered (§11.2).
-    fn receive_options(&mut self, flow: Flow, request: &Request) {
-        if self.is_shedding() {
-            self.refuse_statelessly(flow, request, StatusCode::SERVICE_UNAVAILABLE, &[]);
-            return;
-        }
-        if let Some((status, headers)) = unsupported(request) {
-            self.refuse_statelessly(flow, request, status, &headers);
-            return;
-        }
-        let response = self
-            .stateless_response(request, StatusCode::OK)
-            .header(HeaderName::Allow, ALLOW)
-            .header(HeaderName::Accept, ACCEPT);
-        self.send_statelessly(flow, request, response);
-    }
-
-    fn receive_cancel(&mut self, key: Key, flow: Flow, cancel: &Request, now: Instant) {
-        let invite = key::cancelled(&self.keyer, cancel).ok().filter(|k| self.servers.contains_key(k));
+        let found = key::cancelled(&self.keyer, cancel).ok();
+        let invite = found.filter(|key| self.servers.get(key).is_some_and(|server| is_of(server, cancel)));
         let Some(invite) = invite else {
             self.counters.stray_requests += 1;
+            self.suspect(flow, Suspicion::StrayRequest);
             self.refuse_statelessly(flow, cancel, StatusCode::CALL_DOES_NOT_EXIST, &[]);
             return;
         };
+        if !self.is_of_transaction(invite, flow, policy) {
+            self.drop_wrong_source(flow);
+            return;
+        }
         let dialog = self.servers.get(&invite).and_then(|server| server.dialog);
         let tag = dialog
             .and_then(|id| self.dialogs.get(&id))
@@ -142,70 +145,40 @@ impl Endpoint {
         if !self.is_proceeding(invite) {
             return;
         }
-        self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
-        let Some(id) = dialog else { return };
+        let Some(id) = dialog else {
+            self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
+            return;
+        };
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if matches!(dialog.phase, Phase::Early(early) if early == invite) {
-            dialog.phase = Phase::Closed;
-            self.emit(Event::Cancelled { dialog: id });
-            self.drop_if_forgotten(id);
-        } else if dialog.pending_offer.as_ref().is_some_and(|pending| pending.transaction == invite) {
+            self.abandon_early(id, StatusCode::REQUEST_TERMINATED, None, now);
+        } else {
             // A re-INVITE was cancelled: the session goes on as it was (§14.1).
-            dialog.pending_offer = None;
+            if dialog.pending_offer.as_ref().is_some_and(|pending| pending.transaction == invite) {
+                dialog.pending_offer = None;
+            }
+            self.respond_status(invite, StatusCode::REQUEST_TERMINATED, &tag, now);
         }
     }
 
-    fn receive_invite(&mut self, key: Key, flow: Flow, request: Request, from_tag: &[u8], now: Instant) {
-        let Ok(merged) = key::merged(&self.keyer, &request, from_tag) else { return };
-        if self.merged.contains_key(&merged) {
-            self.refuse_statelessly(flow, &request, StatusCode::LOOP_DETECTED, &[]);
-            return;
-        }
-        if self.is_shedding() {
-            self.counters.shed += 1;
-            self.refuse_statelessly(flow, &request, StatusCode::SERVICE_UNAVAILABLE, &[]);
-            return;
-        }
-        if let Some((status, headers)) = unsupported(&request) {
-            self.refuse_statelessly(flow, &request, status, &headers);
-            return;
-        }
-        let offer = match body::session_description(&request) {
-            Ok(offer) => offer,
-            Err(status) => {
-                let accept = [(HeaderName::Accept, ACCEPT.to_owned())];
-                self.refuse_statelessly(flow, &request, status, &accept);
-                return;
-            }
-        };
-        let tag = self.tokens.next_token();
-        let dialog = match self.uas_dialog(key, flow, &request, tag) {
-            Ok(dialog) => dialog,
-            Err(error) => {
-                self.refuse_malformed(flow, &request, StatusCode::BAD_REQUEST, error.reason());
-                return;
-            }
-        };
-        let id = DialogId::new(&self.keyer, &dialog.call_id, dialog.local_tag.as_bytes(), from_tag);
-        let trying = ReplyPath::of(flow, &request);
-        let response = self.response(&request, StatusCode::TRYING).build();
-        self.open_server(key, trying, request.clone(), Some(id), Some(merged));
-        self.respond(key, &response, now);
-        self.dialogs.insert(id, dialog);
-        self.start_invite_expiry(id, &request, now);
-        self.counters.invites += 1;
-        self.emit(Event::Invite { dialog: id, request, offer, flow });
-    }
-
-    /// Honours `Expires` on an INVITE (§13.3.1).
-    fn start_invite_expiry(&mut self, id: DialogId, request: &Request, now: Instant) {
-        if let Ok(Some(seconds)) = request.headers().expires()
-            && let Some(dialog) = self.dialogs.get_mut(&id)
-        {
-            let after = std::time::Duration::from_secs(u64::from(seconds))
-                .min(Timer::Expires.first(&self.config.timers, false));
-            self.timers.start(&mut dialog.timers, Owner::Dialog(id), Timer::Expires, now + after);
-        }
+    /// Gives an INVITE that never came to its end a final response. Whoever has already accepted
+    /// the call is told that the far end has hung up.
+    pub(crate) fn abandon_early(
+        &mut self,
+        id: crate::dialog::DialogId,
+        status: StatusCode,
+        reason: Option<Bytes>,
+        now: Instant,
+    ) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let Phase::Early(invite) = dialog.phase else { return };
+        let accepted = dialog.reliable.as_ref().is_some_and(|reliable| reliable.is_accepted());
+        dialog.close();
+        let tag = dialog.local_tag.clone();
+        self.terminate_pending_offer(id, now);
+        self.respond_status(invite, status, &tag, now);
+        self.emit(if accepted { Event::Bye { dialog: id, reason } } else { Event::Cancelled { dialog: id } });
+        self.drop_if_forgotten(id);
     }
 
     /// Answers a request inside a dialog with a failure, in a transaction of its own.
@@ -240,19 +213,38 @@ impl Endpoint {
     }
 }
 
+/// Whether a CANCEL says the same as the INVITE whose branch it bears (§9.1).
+fn is_of(invite: &ServerTransaction, cancel: &Request) -> bool {
+    // Once the INVITE has its final response nothing depends on it any more.
+    let Some(invite) = &invite.request else { return true };
+    let (ours, theirs) = (invite.headers(), cancel.headers());
+    let tag = |headers: &Headers| headers.from().ok().and_then(|from| from.tag().map(<[u8]>::to_vec));
+    let number = |headers: &Headers| headers.cseq().ok().map(|cseq| cseq.number);
+    ours.call_id() == theirs.call_id() && number(ours) == number(theirs) && tag(ours) == tag(theirs)
+}
+
+/// How many option tags are named in `Unsupported`.
+const MOST_TAGS: usize = 16;
+
 /// What bodies are understood, in `Accept`.
 pub(crate) const ACCEPT: &str = "application/sdp";
 
 /// What methods are understood, in `Allow` (§20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, PRACK";
 
-/// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3).
-pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderName, String)>)> {
+/// Extensions that the far end demands and we lack (§8.2.2.3), content that we can't use (§8.2.3), answers that it
+/// can't.
+pub(crate) fn unsupported(
+    request: &Request,
+    policy: &PeerPolicy,
+) -> Option<(StatusCode, Vec<(HeaderName, String)>)> {
     let required: Vec<String> = request
         .headers()
         .list(HeaderName::Require)
+        .filter(|tag| !tag.is_empty() && !supports(policy, tag))
+        // Nobody means thousands of them; the answer to who sends them stays small.
+        .take(MOST_TAGS)
         .map(|tag| String::from_utf8_lossy(tag).into_owned())
-        .filter(|tag| !tag.is_empty())
         .collect();
     if !required.is_empty() {
         let header = (HeaderName::Unsupported, required.join(", "));
@@ -263,7 +255,10 @@ pub(crate) fn unsupported(request: &Request) -> Option<(StatusCode, Vec<(HeaderN
         let header = (HeaderName::AcceptEncoding, "identity".to_owned());
         return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![header]));
     }
-    None
+    // An INVITE is answered with a session description or not at all (RFC 3261 §20.1, RFC 4475 §3.3.15).
+    let accepted = request.headers().accept().ok().flatten();
+    let refuses_sdp = accepted.is_some_and(|all| !all.iter().any(|a| a.matches("application", "sdp")));
+    (*request.method() == Method::Invite && refuses_sdp).then(|| (StatusCode::NOT_ACCEPTABLE, Vec::new()))
 }
 
 /// A request that has been here before came back to us: its `Via` has an address of ours with a

@@ -5,12 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::Endpoint;
-use super::event::Transmit;
+use super::event::{Suspicion, Transmit};
 use super::flow::{Flow, Target};
 use crate::message::{HeaderName, Method, Request, ResponseBuilder, StatusCode};
-
-/// The port of SIP without TLS (RFC 3261 §19.1.2).
-pub(crate) const DEFAULT_PORT: u16 = 5060;
 
 /// The way back to whoever sent a request.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +27,7 @@ impl ReplyPath {
         if let Ok(via) = request.headers().top_via()
             && (via.rport().is_none() || flow.transport.is_reliable())
         {
-            target.set_port(via.port.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT));
+            target.set_port(via.port.filter(|port| *port != 0).unwrap_or(flow.transport.default_port()));
         }
         Self { flow, target }
     }
@@ -56,12 +53,23 @@ impl Endpoint {
     /// Begins a response of which no state is kept: the To tag is a digest of the request, so
     /// that a repetition gets the same answer (§8.2.7). A `503` says when to come back.
     pub(crate) fn stateless_response(&self, request: &Request, status: StatusCode) -> ResponseBuilder {
-        let tag = self.keyer.key(&[b"stateless", request.as_bytes()]).as_u128();
-        let builder = self.response(request, status).to_tag(format!("{:016x}", tag >> 64).as_bytes());
+        let builder = self.response(request, status).to_tag(self.stateless_tag(request).as_bytes());
         if status != StatusCode::SERVICE_UNAVAILABLE {
             return builder;
         }
         builder.header(HeaderName::RetryAfter, self.retry_after().as_secs().to_string())
+    }
+
+    /// The To tag of a refusal of which no state is kept. It is made of what the ACK has in common
+    /// with its INVITE, so that the ACK can be told from a stray one.
+    pub(crate) fn stateless_tag(&self, request: &Request) -> String {
+        let headers = request.headers();
+        let call_id = headers.get(HeaderName::CallId).unwrap_or_default();
+        let from = headers.from().ok();
+        let from = from.as_ref().and_then(|from| from.tag()).unwrap_or_default();
+        let cseq = headers.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+        let tag = self.keyer.key(&[b"stateless", call_id, from, &cseq]).as_u128();
+        format!("{:016x}", tag >> 64)
     }
 
     /// Sends a response without keeping any state. Nobody answers an ACK.
@@ -70,7 +78,9 @@ impl Endpoint {
             return;
         }
         let path = ReplyPath::of(flow, request);
-        self.transmit(path.transmit(response.build().as_bytes().clone()));
+        let response = response.build();
+        self.counters.traffic_out.count_response(request.method(), response.status());
+        self.transmit(path.transmit(response.as_bytes().clone()));
     }
 
     /// Refuses a request outside any dialog. No state is kept of it, so that a flood of such
@@ -106,6 +116,7 @@ impl Endpoint {
         reason: &'static str,
     ) {
         self.counters.malformed += 1;
+        self.suspect(flow, Suspicion::Malformed);
         let response = self.stateless_response(request, status).reason(reason);
         self.send_statelessly(flow, request, response);
     }

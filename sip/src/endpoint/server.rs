@@ -84,6 +84,9 @@ impl Endpoint {
             return;
         }
         server.last = Some(response.as_bytes().clone());
+        if let Some(request) = &server.request {
+            self.counters.traffic_out.count_response(request.method(), response.status());
+        }
         self.apply_server(key, actions, now);
         if class == Class::Provisional {
             return;

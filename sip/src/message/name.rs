@@ -164,6 +164,8 @@ names! {
     SipIfMatch, "SIP-If-Match", [b"sip-if-match"];
     UserToUser, "User-to-User", [b"user-to-user"];
     SessionId, "Session-ID", [b"session-id"];
+    InfoPackage, "Info-Package", [b"info-package"];
+    RecvInfo, "Recv-Info", [b"recv-info"];
 }
 
 /// The longest name in the table; anything longer is `Other` without a look.

@@ -65,26 +65,46 @@ pub enum Timer {
     Provisional,
     /// The caller's `Expires` on an INVITE (§13.3.1).
     Expires,
+    /// Retransmission of a reliable provisional response (RFC 3262 §3).
+    Reliable,
+    /// Wait for the PRACK of a reliable provisional response (RFC 3262 §3).
+    Prack,
+    /// A session's next refresh or its end (RFC 4028 §10). Both are far away, and most calls end
+    /// before: the timer runs in steps of a minute, so that little of it is left in the queue when
+    /// a call is over.
+    Session,
+    /// Wait for any response at all before the next address is tried (RFC 3263 §4.3).
+    Attempt,
+    /// The owner's own limit to a request.
+    Patience,
+    /// Wait for the final response to a re-INVITE of ours that has had a provisional one.
+    Offer,
+    /// Wait after a 491, by which of two colliding offers one goes first (§14.1).
+    Glare,
 }
 
 impl Timer {
     /// How long the timer runs when it is first set. `reliable` is whether the transport is.
     ///
-    /// [`Timer::Provisional`] and [`Timer::Expires`] don't depend on the transaction settings;
-    /// `Expires` is given by the request, and is its upper bound here.
+    /// [`Timer::Provisional`], [`Timer::Expires`], [`Timer::Session`], [`Timer::Attempt`] and
+    /// [`Timer::Glare`] don't depend on the transaction settings. `Expires` and `Session` are given
+    /// by the request, `Attempt` by the endpoint's settings and `Glare` drawn by chance, with the
+    /// upper bounds or defaults here.
     #[must_use]
     pub fn first(self, settings: &Settings, reliable: bool) -> Duration {
         match self {
-            Self::A | Self::E | Self::G | Self::Success => settings.t1,
-            Self::B | Self::F | Self::H | Self::L | Self::M | Self::Ack | Self::Cancelled => settings.t1_64(),
+            Self::A | Self::E | Self::G | Self::Success | Self::Reliable => settings.t1,
+            Self::B | Self::F | Self::H | Self::L | Self::M => settings.t1_64(),
+            Self::Ack | Self::Cancelled | Self::Prack | Self::Patience | Self::Offer => settings.t1_64(),
             Self::D if reliable => Duration::ZERO,
             Self::D => Duration::from_secs(32).max(settings.t1_64()),
             Self::I | Self::K if reliable => Duration::ZERO,
             Self::I | Self::K => settings.t4,
             Self::J if reliable => Duration::ZERO,
             Self::J => settings.t1_64(),
-            Self::Provisional => Duration::from_secs(60),
+            Self::Provisional | Self::Session => Duration::from_secs(60),
             Self::Expires => Duration::from_secs(180),
+            Self::Attempt | Self::Glare => Duration::from_secs(4),
         }
     }
 }
@@ -122,6 +142,13 @@ mod tests {
             (Timer::Cancelled, 32_000, 32_000),
             (Timer::Provisional, 60_000, 60_000),
             (Timer::Expires, 180_000, 180_000),
+            (Timer::Reliable, 500, 500),
+            (Timer::Prack, 32_000, 32_000),
+            (Timer::Session, 60_000, 60_000),
+            (Timer::Attempt, 4_000, 4_000),
+            (Timer::Patience, 32_000, 32_000),
+            (Timer::Offer, 32_000, 32_000),
+            (Timer::Glare, 4_000, 4_000),
         ] {
             assert_eq!(timer.first(&settings, false), ms(unreliable), "{timer:?} over UDP");
             assert_eq!(timer.first(&settings, true), ms(reliable), "{timer:?} over TCP");

@@ -4,7 +4,15 @@
 pub(crate) mod body;
 pub mod digest;
 pub mod invite;
+mod next_hop;
+pub mod offer;
+mod prack;
+pub mod query;
 pub mod refer;
 pub mod registration;
+pub(crate) mod reissue;
+pub(crate) mod requesting;
+pub(crate) mod session_timer;
+pub(crate) mod trust;
 pub mod uac;
 pub mod uas;

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::dialog::{DialogId, Phase, ReferSubscription};
-use crate::endpoint::Endpoint;
-use crate::endpoint::ReferProgress;
-use crate::message::{HeaderName, Method, Request, StatusCode};
+use super::uac::Draft;
+use crate::dialog::{Dialog, DialogId, Phase, ReferSubscription};
+use crate::endpoint::{Endpoint, Event, ReferProgress, User};
+use crate::message::{HeaderName, Method, NameAddr, Request, StatusCode, Uri};
 
 /// Why a REFER can't be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,32 +16,102 @@ pub enum ReferError {
     /// The target isn't a URI.
     #[error("the target is not a SIP or telephone URI")]
     BadTarget,
+    /// The call to be replaced isn't up, or its target can't carry the header that says so: only
+    /// SIP URIs can.
+    #[error("the call to be replaced is not up, or its target is no SIP URI")]
+    BadReplaces,
+}
+
+/// What the far end is asked to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Referral<'a> {
+    /// Whom to call. Without one, whom `replaces` talks to.
+    pub target: Option<&'a str>,
+    /// The dialog of ours whose place the new call takes (RFC 3891): the second leg of an attended
+    /// transfer (RFC 5589 §7).
+    pub replaces: Option<DialogId>,
+    /// Who asks for it, as a URI (RFC 3892); our side of the dialog without one.
+    pub referred_by: Option<&'a str>,
 }
 
 impl Endpoint {
     /// Asks the far end to call `target` instead of us (RFC 3515 §2.1). What comes of it is told
-    /// by [`crate::endpoint::Event::Refer`]. A REFER that went before in this dialog and hasn't
-    /// come to its end is given up: nothing more is told of it, and its NOTIFYs, told apart by
-    /// their `id`, are refused (RFC 6665 §4.1.3).
+    /// by [`Event::Refer`]. A REFER that went before in this dialog and hasn't come to its end is
+    /// given up: nothing more is told of it, and its NOTIFYs, told apart by their `id`, are refused
+    /// (RFC 6665 §4.1.3).
     ///
     /// # Errors
     /// When the dialog isn't up, or the target is no URI.
     pub fn refer(&mut self, id: DialogId, target: &str, now: Instant) -> Result<(), ReferError> {
-        crate::message::Uri::parse(target.as_bytes()).map_err(|_| ReferError::BadTarget)?;
+        self.refer_to(id, &Referral { target: Some(target), ..Referral::default() }, now)
+    }
+
+    /// As [`Endpoint::refer`], with everything that can be said.
+    ///
+    /// # Errors
+    /// When a dialog isn't up, or something isn't the URI that it should be.
+    pub fn refer_to(
+        &mut self,
+        id: DialogId,
+        referral: &Referral<'_>,
+        now: Instant,
+    ) -> Result<(), ReferError> {
+        let target = self.refer_target(referral)?;
+        let by = referral.referred_by.map(|by| Uri::parse(by.as_bytes())).transpose();
+        let by = by.map_err(|_| ReferError::BadTarget)?;
         let dialog = self.dialog_mut(id).ok_or(ReferError::NotEstablished)?;
         if dialog.phase != Phase::Established || dialog.unacknowledged.is_some() {
             return Err(ReferError::NotEstablished);
         }
-        let cseq = dialog.next_cseq();
+        let referred_by = match &by {
+            Some(uri) => [b"<", uri.as_bytes(), b">"].concat(),
+            None => referred_by(&dialog.local),
+        };
+        // The one that `send_in_dialog` gives it.
+        let cseq = dialog.local_cseq.wrapping_add(1) & 0x7fff_ffff;
         dialog.refer = Some(ReferSubscription { cseq });
-        let referred_by = referred_by(&dialog.local);
-        let headers = [
-            (HeaderName::ReferTo, format!("<{target}>").into_bytes()),
-            (HeaderName::ReferredBy, referred_by),
-        ];
-        self.send_in_dialog(id, Method::Refer, cseq, &headers, now);
+        let refer_to = [b"<", target.as_bytes(), b">"].concat();
+        let headers = vec![(HeaderName::ReferTo, refer_to), (HeaderName::ReferredBy, referred_by)];
+        let draft = Draft { headers, body: None };
+        self.send_in_dialog(id, Method::Refer, draft, |cseq| User::Refer(id, cseq), now);
         Ok(())
     }
+
+    fn refer_target(&self, referral: &Referral<'_>) -> Result<Uri, ReferError> {
+        let given = referral.target.map(|target| Uri::parse(target.as_bytes())).transpose();
+        let given = given.map_err(|_| ReferError::BadTarget)?;
+        let Some(replaced) = referral.replaces else { return given.ok_or(ReferError::BadTarget) };
+        let replaced = self.dialog(replaced).filter(|dialog| dialog.phase == Phase::Established);
+        let replaced = replaced.ok_or(ReferError::BadReplaces)?;
+        let target = given.unwrap_or_else(|| replaced.remote_target.clone());
+        let value = replaces(replaced).filter(|_| target.is_sip()).ok_or(ReferError::BadReplaces)?;
+        let target = target.with_header("Replaces", &value);
+        // What is too long for a URI isn't put into it.
+        if target.header("Replaces").is_some() { Ok(target) } else { Err(ReferError::BadReplaces) }
+    }
+
+    /// A REFER was answered, or, without a status, it wasn't.
+    pub(crate) fn refer_answered(&mut self, id: DialogId, cseq: u32, status: Option<StatusCode>) {
+        // A last NOTIFY may have come before, and another REFER after it.
+        let Some(dialog) = self.dialog_mut(id) else { return };
+        if dialog.refer.as_ref().is_none_or(|refer| refer.cseq != cseq) {
+            return;
+        }
+        if !status.is_some_and(StatusCode::is_success) {
+            dialog.refer = None;
+        }
+        let progress = status.map_or(ReferProgress::Unanswered, ReferProgress::Answered);
+        self.emit(Event::Refer { dialog: id, progress });
+    }
+}
+
+/// The value of a `Replaces` that names this dialog to its far end (RFC 3891 §3): `to-tag` is that
+/// of whoever reads it.
+fn replaces(dialog: &Dialog) -> Option<String> {
+    let remote = NameAddr::parse(&dialog.remote)?;
+    let (call_id, theirs) =
+        (std::str::from_utf8(&dialog.call_id).ok()?, std::str::from_utf8(remote.tag()?).ok()?);
+    Some(format!("{call_id};to-tag={theirs};from-tag={}", dialog.local_tag))
 }
 
 /// Our own address without its tag (RFC 3892 §2.1).

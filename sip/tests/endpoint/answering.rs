@@ -17,7 +17,7 @@ fn a_call_is_answered_talked_and_hung_up() {
     assert_eq!(offer.as_deref(), Some(OFFER.as_bytes()));
     assert_eq!(request.uri().user(), Some(&b"+33199000001"[..]));
 
-    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, None, now)).unwrap();
     let ringing = rig.one();
     assert_eq!(ringing.what(), "180");
     assert_eq!(ringing.header("Contact"), "<sip:192.0.2.1:5060>");
@@ -76,7 +76,7 @@ fn a_repeated_invite_gets_the_last_response_and_none_after_the_2xx() {
     let invite = caller.invite("");
     rig.give(&invite);
     assert_eq!(rig.sent_in_short(), ["100"]);
-    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, None, now)).unwrap();
     let ringing = rig.one().text;
     rig.give(&invite);
     assert_eq!(rig.one().text, ringing);
@@ -125,7 +125,7 @@ fn an_ack_that_never_comes_is_told_after_64_t1_and_the_call_can_be_ended() {
 fn a_provisional_response_is_renewed_every_minute_while_it_rings() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, None, now)).unwrap();
     rig.sent();
     rig.pass(secs(121));
     assert_eq!(rig.sent_in_short(), ["180", "180"]);
@@ -212,6 +212,30 @@ fn an_offer_inside_a_multipart_body_is_found() {
     rig.give(&caller.write("INVITE", 1, "Content-Type: multipart/mixed;boundary=x\r\n", &body));
     let Event::Invite { offer, .. } = rig.event() else { panic!() };
     assert_eq!(offer.as_deref(), Some(OFFER.as_bytes()));
+}
+
+#[test]
+fn a_call_with_a_part_that_must_be_understood_and_isnt_is_refused() {
+    let (mut rig, caller) = (Rig::new(), Caller::new(1));
+    let body = format!(
+        "--x\r\nContent-Type: application/sdp\r\n\r\n{OFFER}\r\n--x\r\nContent-Type: application/frob\r\n\
+         Content-Disposition: session;handling=required\r\n\r\nhi\r\n--x--\r\n"
+    );
+    rig.give(&caller.write("INVITE", 1, "Content-Type: multipart/mixed;boundary=x\r\n", &body));
+    let reply = rig.one();
+    assert_eq!((reply.what(), reply.header("Accept")), ("415", "application/sdp"));
+}
+
+#[test]
+fn early_media_goes_unreliably_to_those_who_know_no_better() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    let dialog = rig.offered(&mut caller);
+    rig.act(|e, now| e.ring(dialog, StatusCode::SESSION_PROGRESS, Some(ANSWER.into()), now)).unwrap();
+    let progress = rig.one();
+    assert_eq!((progress.what(), progress.body(), progress.headers("RSeq").len()), ("183", ANSWER, 0));
+    rig.act(|e, now| e.accept(dialog, ANSWER.into(), now)).unwrap();
+    let ok = rig.one();
+    assert_eq!((ok.what(), ok.body()), ("200", ANSWER));
 }
 
 #[test]

@@ -1,61 +1,30 @@
 //! Calls of ours, and requests outside any dialog.
 
 use bytes::Bytes;
-use sip::dialog::DialogId;
-use sip::endpoint::flow::{Target, Transport};
-use sip::endpoint::{Event, Input, InviteId, OutsideRequest};
+use sip::endpoint::flow::Transport;
+use sip::endpoint::{Event, Input, OutgoingCall, OutsideRequest};
 use sip::message::{HeaderName, Method, Uri};
 
-use crate::rig::{ANSWER, Caller, LOCAL, OFFER, PEER, Rig, Sent, address, ms, response, secs};
-
-const CONTACT: &str = "Contact: <sip:callee@192.0.2.10:5070>\r\n";
+use crate::callee::{CONTACT, answered, call, call_with, hop, outgoing, rejected};
+use crate::rig::{ANSWER, Caller, LOCAL, OFFER, PEER, Rig, address, ms, response, secs};
 
 pub fn outside(method: Method) -> OutsideRequest {
-    let headers = if method == Method::Invite {
-        Vec::new()
-    } else {
-        [
-            (HeaderName::From, "<sip:us@192.0.2.1>;tag=u"),
-            (HeaderName::To, "<sip:callee@192.0.2.10>"),
-            (HeaderName::CallId, "ours"),
-            (HeaderName::CSeq, "1 OPTIONS"),
-        ]
-        .map(|(name, value)| (name, Bytes::from_static(value.as_bytes())))
-        .to_vec()
-    };
+    let headers = [
+        (HeaderName::From, "<sip:us@192.0.2.1>;tag=u"),
+        (HeaderName::To, "<sip:callee@192.0.2.10>"),
+        (HeaderName::CallId, "ours"),
+        (HeaderName::CSeq, "1 OPTIONS"),
+    ]
+    .map(|(name, value)| (name, Bytes::from_static(value.as_bytes())))
+    .to_vec();
     OutsideRequest {
         method,
         uri: Uri::parse(b"sip:callee@192.0.2.10").unwrap(),
-        transport: Transport::Udp,
-        target: Target::Address(address(PEER)),
+        hops: vec![hop(Transport::Udp, PEER)],
         connection: None,
         local: address(LOCAL),
         headers,
-    }
-}
-
-fn call(rig: &mut Rig) -> (InviteId, Sent) {
-    call_with(rig, outside(Method::Invite))
-}
-
-fn call_with(rig: &mut Rig, request: OutsideRequest) -> (InviteId, Sent) {
-    let sdp = Bytes::from_static(OFFER.as_bytes());
-    let id =
-        rig.act(|e, now| e.invite(request, "\"Us\" <sip:us@192.0.2.1>", "<sip:callee@192.0.2.10>", sdp, now));
-    (id, rig.one())
-}
-
-fn answered(rig: &mut Rig) -> DialogId {
-    match rig.event() {
-        Event::Answered { dialog, .. } => dialog,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn rejected(rig: &mut Rig) -> u16 {
-    match rig.event() {
-        Event::Rejected { status, .. } => status.as_u16(),
-        other => panic!("{other:?}"),
+        credentials: None,
     }
 }
 
@@ -71,7 +40,7 @@ fn a_call_of_ours_rings_is_answered_and_ended() {
     assert_eq!(rig.sent_in_short(), ["INVITE", "INVITE"]);
     for line in ["180 Ringing", "183 Session Progress"] {
         rig.give(&response(&invite, line, "t", "", ""));
-        let Event::Progress { invite, response } = rig.event() else { panic!() };
+        let Event::Progress { invite, response, .. } = rig.event() else { panic!() };
         assert_eq!((invite, response.reason()), (id, &line.as_bytes()[4..]));
     }
     rig.pass(secs(60));
@@ -79,7 +48,7 @@ fn a_call_of_ours_rings_is_answered_and_ended() {
 
     let ok = response(&invite, "200 OK", "t", CONTACT, ANSWER);
     rig.give(&ok);
-    let Event::Answered { invite: i, dialog, answer } = rig.event() else { panic!() };
+    let Event::Answered { invite: i, dialog, answer, .. } = rig.event() else { panic!() };
     assert_eq!((i, answer.as_ref()), (id, ANSWER.as_bytes()));
     let ack = rig.one();
     assert_eq!(
@@ -105,9 +74,8 @@ fn a_call_of_ours_rings_is_answered_and_ended() {
 #[test]
 fn a_refusal_is_acknowledged_hop_by_hop_each_time_and_told_once() {
     let mut rig = Rig::new();
-    let mut request = outside(Method::Invite);
-    request.headers.push((HeaderName::Route, Bytes::from_static(b"<sip:198.51.100.1;lr>")));
-    let (_, invite) = call_with(&mut rig, request);
+    let routes = vec![Bytes::from_static(b"<sip:198.51.100.1;lr>")];
+    let (_, invite) = call_with(&mut rig, OutgoingCall { routes, ..outgoing() });
     let busy = response(&invite, "486 Busy Here", "t", "", "");
     rig.give(&busy);
     assert_eq!(rejected(&mut rig), 486);
@@ -210,19 +178,24 @@ fn a_cancelled_call_of_which_nothing_is_heard_any_more_is_over_after_64_t1() {
 }
 
 #[test]
-fn an_answer_that_crosses_the_cancel_makes_a_call_that_can_be_ended() {
+fn an_answer_that_crosses_the_cancel_is_acknowledged_and_ended() {
     let mut rig = Rig::new();
     let (id, invite) = call(&mut rig);
     rig.give(&response(&invite, "180 Ringing", "t", "", ""));
     rig.events();
     rig.act(|e, now| e.cancel(id, now));
     rig.sent();
-    rig.give(&response(&invite, "200 OK", "t", CONTACT, ANSWER));
-    let dialog = answered(&mut rig);
-    assert_eq!(rig.one().what(), "ACK");
-    rig.act(|e, now| e.bye(dialog, "", now));
-    rig.endpoint.forget(dialog);
-    assert_eq!(rig.one().what(), "BYE");
+    let ok = response(&invite, "200 OK", "t", CONTACT, ANSWER);
+    rig.give(&ok);
+    assert_eq!(rejected(&mut rig), 487);
+    let sent = rig.sent();
+    assert_eq!([sent[0].what(), sent[1].what()], ["ACK", "BYE"]);
+    assert_eq!((sent[0].header("CSeq"), sent[1].header("CSeq")), ("1 ACK", "2 BYE"));
+    assert_eq!(sent[1].to_tag(), "t");
+    rig.give(&ok);
+    assert_eq!(rig.one().text, sent[0].text);
+    rig.give(&response(&sent[1], "200 OK", "", "", ""));
+    assert!(rig.events().is_empty());
     rig.assert_empty_in_the_end();
 }
 
@@ -238,29 +211,6 @@ fn after_the_final_response_there_is_nothing_to_cancel() {
         rig.act(|e, now| e.cancel(id, now));
         rig.assert_silent();
     }
-}
-
-#[test]
-fn a_call_that_forked_makes_a_dialog_of_each_answer() {
-    let mut rig = Rig::new();
-    let (_, invite) = call(&mut rig);
-    let mut dialogs = Vec::new();
-    for tag in ["a", "b"] {
-        let contact = format!("Contact: <sip:{tag}@192.0.2.10:5070>\r\n");
-        let ok = response(&invite, "200 OK", tag, &contact, ANSWER);
-        rig.give(&ok);
-        dialogs.push(answered(&mut rig));
-        let ack = rig.one();
-        assert_eq!((ack.to_tag(), ack.request_uri()), (tag, format!("sip:{tag}@192.0.2.10:5070").as_str()));
-        rig.give(&ok);
-        assert_eq!(rig.one().text, ack.text);
-    }
-    assert_ne!(dialogs[0], dialogs[1]);
-    for dialog in dialogs {
-        rig.act(|e, now| e.bye(dialog, "", now));
-        rig.endpoint.forget(dialog);
-    }
-    rig.assert_empty_in_the_end();
 }
 
 #[test]
@@ -356,15 +306,14 @@ fn a_request_outside_any_dialog_is_answered_or_times_out() {
 
 #[test]
 fn a_call_of_ours_over_a_stream_isnt_repeated() {
+    let over_tcp = || OutgoingCall { hops: vec![hop(Transport::Tcp, PEER)], ..outgoing() };
     let mut rig = Rig::new();
-    let request = OutsideRequest { transport: Transport::Tcp, ..outside(Method::Invite) };
-    let (_, invite) = call_with(&mut rig, request);
+    let (_, invite) = call_with(&mut rig, over_tcp());
     assert_eq!(invite.header("Contact"), "<sip:192.0.2.1:5060;transport=tcp>");
     rig.pass(secs(32));
     assert!(rig.sent().is_empty());
     assert_eq!(rejected(&mut rig), 408);
-    let request = OutsideRequest { transport: Transport::Tcp, ..outside(Method::Invite) };
-    let (_, invite) = call_with(&mut rig, request);
+    let (_, invite) = call_with(&mut rig, over_tcp());
     rig.give_from(crate::rig::tcp(3), &response(&invite, "404 No", "t", "", ""));
     assert_eq!(rejected(&mut rig), 404);
     assert_eq!((rig.one().what(), rig.endpoint.transaction_count()), ("ACK", 0));

@@ -10,7 +10,7 @@ use crate::rig::{ANSWER, Caller, Rig, secs, status};
 fn a_cancel_before_the_answer_ends_the_call_with_487() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, StatusCode::RINGING, None, now)).unwrap();
     let tag = rig.one().to_tag().to_owned();
     rig.give(&caller.cancel());
     let sent = rig.sent();
@@ -82,6 +82,24 @@ fn a_cancel_with_another_branch_leaves_the_call_alone() {
     rig.give(&other.cancel());
     assert_eq!(rig.one().what(), "481");
     assert!(rig.events().is_empty());
+}
+
+// §9.1: all of them are those of the INVITE.
+#[test]
+fn a_cancel_with_another_call_id_tag_or_cseq_leaves_the_call_alone() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    rig.offered(&mut caller);
+    for other in [
+        Caller { call_id: "guess".to_owned(), ..caller.clone() },
+        Caller { from: "<sip:a@b>;tag=guess".to_owned(), ..caller.clone() },
+        Caller { cseq: 2, ..caller.clone() },
+    ] {
+        rig.give(&other.cancel());
+        assert_eq!(rig.one().what(), "481", "{other:?}");
+        assert!(rig.events().is_empty());
+    }
+    rig.give(&caller.cancel());
+    assert!(matches!(rig.event(), Event::Cancelled { .. }));
 }
 
 #[test]

@@ -103,6 +103,27 @@ fn an_info_is_passed_on_with_its_body() {
 }
 
 #[test]
+fn an_info_without_a_body_is_answered_and_no_matter_of_the_owners() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    rig.established(&mut caller);
+    rig.give(&caller.next("INFO", "", ""));
+    assert_eq!(rig.one().what(), "200");
+    assert!(rig.events().is_empty());
+}
+
+// RFC 6086 §4.2.2
+#[test]
+fn an_info_of_a_package_gets_469_and_the_empty_list_of_ours() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    rig.established(&mut caller);
+    let headers = "Info-Package: infoDtmf\r\nContent-Type: application/dtmf\r\n";
+    rig.give(&caller.next("INFO", headers, "5"));
+    let reply = rig.one();
+    assert_eq!((reply.what(), reply.headers("Recv-Info")), ("469", vec![""]));
+    assert!(rig.events().is_empty());
+}
+
+#[test]
 fn an_unknown_extension_is_refused_in_a_dialog_except_for_a_bye() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     rig.established(&mut caller);

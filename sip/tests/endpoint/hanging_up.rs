@@ -160,7 +160,7 @@ fn a_repeated_bye_gets_the_same_200_also_after_the_dialog_is_forgotten() {
 fn a_bye_in_an_early_dialog_ends_its_invite_too() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, sip::message::StatusCode::RINGING, now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, sip::message::StatusCode::RINGING, None, now)).unwrap();
     caller.to_tag = rig.one().to_tag().to_owned();
     rig.give(&caller.next("BYE", "", ""));
     let sent = rig.sent();

@@ -67,7 +67,8 @@ const RFC_4475: &[(&str, Reply)] = &[
     ("cparam01", Status("405")),
     ("cparam02", Status("405")),
     ("regescrt", Status("405")),
-    ("sdp01", Call),
+    // It takes no session description for an answer.
+    ("sdp01", Status("406")),
     ("inv2543", Call),
 ];
 

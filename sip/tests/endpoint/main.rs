@@ -4,14 +4,27 @@
 #![allow(clippy::disallowed_methods, reason = "a virtual clock begins at some moment, once")]
 
 mod answering;
+mod callee;
 mod calling;
 mod cancelling;
+mod challenge;
+mod challenges;
 mod dialogs;
+mod early;
+mod glare;
 mod hanging_up;
+mod hops;
 mod hostile;
+mod injection;
 mod offers;
+mod prack;
 mod refer;
 mod refusals;
+mod reoffer;
+mod replaces;
 mod rig;
 mod routes;
+mod routing;
+mod session_timer;
+mod standing;
 mod transports;

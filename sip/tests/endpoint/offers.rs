@@ -109,12 +109,70 @@ fn one_offer_at_a_time() {
     }
 }
 
+// RFC 5407 §3.1.4: who sends another INVITE has the 2xx.
 #[test]
-fn a_re_invite_before_the_ack_of_the_last_one_is_told_to_wait() {
+fn a_re_invite_that_overtakes_the_ack_is_taken_and_stands_for_it() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
-    rig.answered(&mut caller);
+    let dialog = rig.answered(&mut caller);
+    let late_ack = caller.ack();
     rig.give(&caller.next("INVITE", "", OFFER));
-    assert_try_again(&rig.one());
+    assert_eq!(rig.one().what(), "100");
+    let events = rig.events();
+    assert!(
+        matches!(events.as_slice(), [Event::Confirmed { answer: None, .. }, Event::Offer { .. }]),
+        "{events:?}"
+    );
+    rig.give(&late_ack);
+    rig.pass(secs(10));
+    rig.assert_silent();
+    answer(&mut rig, dialog);
+    rig.give(&caller.ack());
+    assert!(matches!(rig.event(), Event::Confirmed { .. }));
+}
+
+// RFC 5407 §3.1.5: the answer to our offer is still on its way.
+#[test]
+fn a_re_invite_before_the_ack_that_brings_the_answer_is_told_that_ours_is_pending() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    rig.give(&caller.write("INVITE", 1, "", ""));
+    let Event::Invite { dialog, offer: None, .. } = rig.event() else { panic!() };
+    rig.act(|e, now| e.accept(dialog, Bytes::from_static(OFFER.as_bytes()), now)).unwrap();
+    caller.to_tag = rig.last().to_tag().to_owned();
+    for body in [OFFER, ""] {
+        rig.give(&caller.next("INVITE", "", body));
+        assert_eq!(rig.one().what(), "491", "{body}");
+    }
+    rig.give(&caller.next("UPDATE", "", ""));
+    assert_eq!(rig.one().what(), "200");
+    assert!(rig.events().is_empty());
+}
+
+#[test]
+fn a_bye_of_ours_that_waits_for_the_ack_goes_before_the_next_offer() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    let dialog = rig.answered(&mut caller);
+    rig.act(|e, now| e.bye(dialog, "", now));
+    assert!(rig.sent().is_empty());
+    rig.give(&caller.next("INVITE", "", OFFER));
+    assert_eq!(rig.sent_in_short(), ["BYE", "481"]);
+}
+
+#[test]
+fn the_same_description_again_right_after_the_ack_is_taken() {
+    for method in ["INVITE", "UPDATE"] {
+        let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+        let dialog = rig.established(&mut caller);
+        for _ in 0..3 {
+            rig.give(&caller.next(method, "", OFFER));
+            rig.sent();
+            assert!(matches!(rig.event(), Event::Offer { offer: Some(_), .. }), "{method}");
+            assert_eq!(answer(&mut rig, dialog).what(), "200");
+            if method == "INVITE" {
+                rig.give(&caller.ack());
+                assert!(matches!(rig.event(), Event::Confirmed { .. }));
+            }
+        }
+    }
 }
 
 #[test]
@@ -131,19 +189,29 @@ fn an_update_is_passed_on_and_needs_no_ack() {
     rig.assert_silent();
     rig.give(&update);
     assert_eq!(rig.one().text, ok.text);
-    // A refresh without an offer.
+}
+
+#[test]
+fn an_update_without_an_offer_is_answered_and_followed_whatever_else_waits() {
+    let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+    let dialog = rig.established(&mut caller);
+    rig.give(&caller.next("INVITE", "", OFFER));
+    rig.sent();
+    rig.events();
+    caller.contact = "<sip:moved@192.0.2.77:5077>".to_owned();
     rig.give(&caller.next("UPDATE", "", ""));
-    assert!(matches!(rig.event(), Event::Offer { offer: None, .. }));
-    rig.act(|e, now| e.answer_offer(dialog, Ok(None), now)).unwrap();
     let ok = rig.one();
-    assert_eq!((ok.what(), ok.body()), ("200", ""));
+    assert_eq!((ok.what(), ok.body(), ok.header("Contact")), ("200", "", "<sip:192.0.2.1:5060>"));
+    assert!(rig.events().is_empty());
+    rig.act(|e, now| e.bye(dialog, "", now));
+    assert_eq!(rig.last().request_uri(), "sip:moved@192.0.2.77:5077");
 }
 
 #[test]
 fn an_update_before_the_answer_may_refresh_and_not_offer() {
     let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
     let dialog = rig.offered(&mut caller);
-    rig.act(|e, now| e.ring(dialog, status(180), now)).unwrap();
+    rig.act(|e, now| e.ring(dialog, status(180), None, now)).unwrap();
     caller.to_tag = rig.one().to_tag().to_owned();
     rig.give(&caller.next("UPDATE", "", OFFER));
     assert_try_again(&rig.one());
@@ -186,6 +254,24 @@ fn a_new_contact_and_a_new_port_are_followed() {
         let bye = rig.last();
         assert_eq!((bye.what(), bye.request_uri()), ("BYE", "sip:other@192.0.2.77:5077;ob"), "{method}");
         assert_eq!(bye.goes_to(), "Address(192.0.2.77:5077)");
+    }
+}
+
+// RFC 6141 §4.4: what was refused changed nothing.
+#[test]
+fn a_new_contact_counts_only_once_its_offer_is_accepted() {
+    for method in ["INVITE", "UPDATE"] {
+        let (mut rig, mut caller) = (Rig::new(), Caller::new(1));
+        let dialog = rig.established(&mut caller);
+        caller.contact = "<sip:moved@192.0.2.77:5077>".to_owned();
+        let offer = caller.next(method, "", OFFER);
+        rig.give_from(udp_from("192.0.2.10:7000"), &offer);
+        rig.act(|e, now| e.answer_offer(dialog, Err(status(488)), now)).unwrap();
+        rig.sent();
+        rig.act(|e, now| e.bye(dialog, "", now));
+        let bye = rig.last();
+        assert_eq!(bye.request_uri(), "sip:caller@192.0.2.10:5060", "{method}");
+        assert_eq!(bye.goes_to(), "Address(192.0.2.10:5060)");
     }
 }
 

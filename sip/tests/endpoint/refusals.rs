@@ -42,7 +42,7 @@ fn a_method_nobody_knows_gets_501_and_one_not_served_405_each_with_allow() {
         assert_eq!(reply.what(), status, "{name}");
         assert_eq!(
             reply.header("Allow"),
-            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY",
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, PRACK",
             "{name}"
         );
     }
@@ -52,8 +52,8 @@ fn a_method_nobody_knows_gets_501_and_one_not_served_405_each_with_allow() {
 
 #[test]
 fn an_unknown_extension_gets_420_naming_it() {
-    let reply = reply_to(with_header("Require: 100rel, frob\r\nRequire: more"));
-    assert_eq!((reply.what(), reply.header("Unsupported")), ("420", "100rel, frob, more"));
+    let reply = reply_to(with_header("Require: timer, 100rel, frob\r\nRequire: more, replaces"));
+    assert_eq!((reply.what(), reply.header("Unsupported")), ("420", "timer, frob, more, replaces"));
     let options = reply_to(|text| method("OPTIONS")(with_header("Require: frob")(text)));
     assert_eq!((options.what(), options.header("Unsupported")), ("420", "frob"));
     let proxys = Caller::new(1).invite("Proxy-Require: frob\r\nSupported: 100rel\r\n");
@@ -146,6 +146,7 @@ fn options_say_what_we_can_do_and_leave_no_trace() {
     assert_eq!(reply.what(), "200");
     assert!(reply.header("Allow").contains("NOTIFY") && !reply.to_tag().is_empty());
     assert_eq!(reply.header("Accept"), "application/sdp");
+    assert_eq!((reply.header("Supported"), reply.header("Accept-Encoding")), ("100rel", "identity"));
     rig.give(&options);
     assert_eq!(rig.one().text, reply.text);
     assert_eq!((rig.endpoint.transaction_count(), rig.endpoint.poll_timeout()), (0, None));
@@ -174,6 +175,17 @@ fn a_closed_door_turns_new_calls_away_and_keeps_the_running_ones() {
     rig.hang_up(&mut third, dialog);
     rig.assert_empty_in_the_end();
     assert_eq!(rig.endpoint.counters().shed, 1);
+}
+
+#[test]
+fn while_draining_options_turn_peers_away_and_a_call_is_the_owners_to_refuse() {
+    let mut rig = Rig::new();
+    rig.endpoint.set_admission(Admission::Draining);
+    rig.give(&Caller::new(3).write("OPTIONS", 1, "", ""));
+    let reply = rig.one();
+    assert_eq!((reply.what(), reply.header("Retry-After")), ("503", "5"));
+    rig.offered(&mut Caller::new(1));
+    assert_eq!(rig.endpoint.counters().shed, 0);
 }
 
 #[test]

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{ConnectionId, Flow, Transport};
-use sip::endpoint::{Config, Endpoint, Event, Input, Output, Transmit};
+use sip::endpoint::policy::{PeerPolicy, PolicyId, Standing};
+use sip::endpoint::{Config, Endpoint, Event, Input, Output, Suspicion, Transmit};
 use sip::message::StatusCode;
 
 pub const OFFER: &str =
     "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 pub const ANSWER: &str =
     "v=0\r\no=- 2 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0\r\n";
+pub const LISTED: Standing = Standing::Listed(PolicyId(0));
 pub const PEER: &str = "192.0.2.10:5060";
 pub const LOCAL: &str = "192.0.2.1:5060";
 
@@ -92,6 +94,7 @@ pub struct Rig {
     pub now: Instant,
     sent: VecDeque<Sent>,
     events: VecDeque<Event>,
+    suspicions: Vec<(SocketAddr, Suspicion)>,
 }
 
 impl Rig {
@@ -102,7 +105,21 @@ impl Rig {
     pub fn with(config: Config) -> Self {
         let start = Instant::now();
         let endpoint = Endpoint::new(config, [7; 32]);
-        Self { endpoint, start, now: start, sent: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            endpoint,
+            start,
+            now: start,
+            sent: VecDeque::new(),
+            events: VecDeque::new(),
+            suspicions: Vec::new(),
+        }
+    }
+
+    /// With this agreed with the only peer.
+    pub fn agreed(policy: PeerPolicy) -> Self {
+        let mut rig = Self::new();
+        rig.endpoint.set_policy(PolicyId(0), policy);
+        rig
     }
 
     pub fn give(&mut self, text: &str) {
@@ -114,8 +131,22 @@ impl Rig {
     }
 
     pub fn give_bytes(&mut self, flow: Flow, bytes: Bytes) {
-        self.endpoint.handle(Input::Received { flow, bytes }, self.now);
+        self.give_standing(flow, bytes, LISTED);
+    }
+
+    /// A message whose sender stands otherwise than all others here.
+    pub fn give_as(&mut self, standing: Standing, flow: Flow, text: &str) {
+        self.give_standing(flow, Bytes::copy_from_slice(text.as_bytes()), standing);
+    }
+
+    fn give_standing(&mut self, flow: Flow, bytes: Bytes, standing: Standing) {
+        self.endpoint.handle(Input::Received { flow, bytes, standing }, self.now);
         self.drain();
+    }
+
+    /// What was reported as suspicious.
+    pub fn suspicions(&mut self) -> Vec<Suspicion> {
+        self.suspicions.drain(..).map(|(_, kind)| kind).collect()
     }
 
     pub fn give_input(&mut self, input: Input) {
@@ -149,6 +180,7 @@ impl Rig {
                     text: String::from_utf8_lossy(&transmit.bytes).into_owned(),
                     transmit,
                 }),
+                Output::Event(Event::Suspicious { source, kind }) => self.suspicions.push((source, kind)),
                 Output::Event(event) => self.events.push_back(event),
             }
         }

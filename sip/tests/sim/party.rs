@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::dialog::DialogId;
-use sip::endpoint::flow::{Flow, Target, Transport};
-use sip::endpoint::{Config, Endpoint, Event, Input, InviteId, Output, OutsideRequest, ReferProgress};
-use sip::message::{HeaderName, Method, StatusCode, Uri};
+use sip::endpoint::flow::{Flow, Hop, Target, Transport};
+use sip::endpoint::policy::{PeerPolicy, PolicyId, Standing};
+use sip::endpoint::{
+    Config, Endpoint, Event, Expiry, Input, InviteId, OfferMethod, OutgoingCall, Output, ReferProgress,
+};
+use sip::message::{HeaderName, StatusCode, Uri};
+use sip::ua::offer::OfferError;
 
 use crate::script::{Ending, Script};
 use crate::world::{Node, Outbox};
+
+const LISTED: Standing = Standing::Listed(PolicyId(0));
 
 /// What one side saw of a call: how often each thing happened.
 #[derive(Debug, Default, Clone)]
@@ -24,10 +30,22 @@ pub struct Seen {
     pub unconfirmed: usize,
     pub answered: usize,
     pub rejected: usize,
+    /// The caller cancelled while it rang.
+    pub gave_up: bool,
     pub ended: usize,
     pub refer_answered: usize,
     pub transferred: usize,
     pub transfer_failed: usize,
+    /// Refreshes by re-INVITE that were answered.
+    pub refreshed: usize,
+    /// Ended because its session ran out.
+    pub expired: usize,
+    /// Offers of its own in the running call: made, answered, refused.
+    pub offers: [usize; 3],
+    /// The far end was lost.
+    pub lost: usize,
+    /// Under way when this side restarted.
+    pub cut_short: bool,
     /// From INVITE to 200, without the callee's own delay.
     pub setup: Option<Duration>,
 }
@@ -39,6 +57,7 @@ enum Plan {
     Ring(DialogId),
     Answer(DialogId),
     Refer(DialogId),
+    Offer(DialogId, OfferMethod),
     HangUp(DialogId),
 }
 
@@ -53,6 +72,10 @@ pub struct Party {
     outgoing: HashMap<InviteId, (usize, Instant)>,
     invites: HashMap<usize, InviteId>,
     dialogs: HashMap<DialogId, usize>,
+    takes_update: bool,
+    restarts: u8,
+    /// No call is longer: what the service's watchdog does when no media comes any more.
+    longest: Option<Duration>,
 }
 
 impl Party {
@@ -68,11 +91,34 @@ impl Party {
             outgoing: HashMap::new(),
             invites: HashMap::new(),
             dialogs: HashMap::new(),
+            takes_update: true,
+            restarts: 0,
+            longest: None,
         }
+    }
+
+    /// With this agreed with the other side.
+    pub fn agreed(mut self, policy: PeerPolicy) -> Self {
+        self.endpoint.set_policy(PolicyId(0), policy);
+        self
+    }
+
+    /// Nobody is told that it knows UPDATE.
+    pub fn without_update(self) -> Self {
+        Self { takes_update: false, ..self }
+    }
+
+    /// Hangs up whatever is still up after this long.
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     pub fn plan_call(&mut self, number: usize, target: SocketAddr, at: Instant) {
         self.plan(at, Plan::Call(number, target));
+    }
+
+    pub fn script(&self, number: usize) -> &Script {
+        &self.scripts[number]
     }
 
     fn plan(&mut self, at: Instant, plan: Plan) {
@@ -85,33 +131,56 @@ impl Party {
             Plan::Call(number, target) => self.call(number, target, now),
             Plan::Cancel(number) => {
                 if let Some(invite) = self.invites.get(&number) {
+                    self.calls[number].gave_up = self.calls[number].answered == 0;
                     self.endpoint.cancel(*invite, now);
                 }
             }
             // Too late is no fault: the caller may have given up.
             Plan::Ring(dialog) => {
-                let _ = self.endpoint.ring(dialog, StatusCode::RINGING, now);
+                let _ = self.endpoint.ring(dialog, StatusCode::RINGING, None, now);
             }
             Plan::Answer(dialog) => self.answer(dialog, now),
             Plan::Refer(dialog) => {
                 let _ = self.endpoint.refer(dialog, "tel:+33140000000", now);
             }
+            Plan::Offer(dialog, method) => {
+                let sdp = Some(Bytes::from_static(b"v=0\r\n"));
+                match self.endpoint.send_offer(dialog, method, sdp, now) {
+                    Ok(()) => self.seen(dialog).offers[0] += 1,
+                    Err(OfferError::Pending) => {
+                        self.plan(now + Duration::from_millis(170), Plan::Offer(dialog, method));
+                    }
+                    Err(OfferError::NotEstablished) => {}
+                }
+            }
             Plan::HangUp(dialog) => self.endpoint.bye(dialog, "", now),
         }
     }
 
+    fn plan_offers(&mut self, dialog: DialogId, calling: bool, now: Instant) {
+        let script = self.scripts[self.dialogs[&dialog]].clone();
+        for (_, at, invite) in script.offers.into_iter().filter(|(caller, ..)| *caller == calling) {
+            let method = if invite { OfferMethod::Invite } else { OfferMethod::Update };
+            self.plan(now + at, Plan::Offer(dialog, method));
+        }
+    }
+
     fn call(&mut self, number: usize, target: SocketAddr, now: Instant) {
-        let request = OutsideRequest {
-            method: Method::Invite,
+        let call = OutgoingCall {
             uri: Uri::parse(format!("sip:{number}@{target}").as_bytes()).unwrap(),
-            transport: Transport::Udp,
-            target: Target::Address(target),
+            from: format!("<sip:a@{}>", self.address),
+            to: format!("<sip:{number}@{target}>"),
+            headers: vec![(HeaderName::Subject, Bytes::from(number.to_string()))],
+            routes: Vec::new(),
+            hops: vec![Hop::new(Transport::Udp, target)],
             connection: None,
             local: self.address,
-            headers: vec![(HeaderName::Subject, Bytes::from(number.to_string()))],
+            sdp: Some(Bytes::from_static(b"v=0\r\n")),
+            credentials: None,
+            policy: PolicyId::default(),
+            call_id: None,
         };
-        let (from, to) = (format!("<sip:a@{}>", self.address), format!("<sip:{number}@{target}>"));
-        let invite = self.endpoint.invite(request, &from, &to, Bytes::from_static(b"v=0\r\n"), now);
+        let invite = self.endpoint.invite(call, now);
         self.outgoing.insert(invite, (number, now));
         self.invites.insert(number, invite);
         // Nobody waits for ever.
@@ -138,7 +207,13 @@ impl Party {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit(transmit) => match transmit.target {
-                    Target::Address(address) => out.push((address, transmit.bytes)),
+                    Target::Address(address) | Target::Peer { address, .. } if self.takes_update => {
+                        out.push((address, transmit.bytes));
+                    }
+                    Target::Address(address) | Target::Peer { address, .. } => {
+                        let text = String::from_utf8(transmit.bytes.to_vec()).unwrap();
+                        out.push((address, Bytes::from(text.replace(" UPDATE,", ""))));
+                    }
                     Target::Name { host, .. } => panic!("a name: {host}"),
                 },
                 Output::Event(event) => {
@@ -183,14 +258,35 @@ impl Party {
                 self.seen(dialog).ended += 1;
                 self.endpoint.forget(dialog);
             }
+            Event::OfferAnswered { dialog, answer } => {
+                let seen = self.seen(dialog);
+                if seen.offers[0] > 0 {
+                    seen.offers[if answer.is_ok() { 1 } else { 2 }] += 1;
+                } else {
+                    // A refresh.
+                    assert_eq!(answer.unwrap().as_deref(), Some(&b"v=0\r\n"[..]));
+                    seen.refreshed += 1;
+                }
+            }
+            Event::Ended { dialog, .. } => {
+                self.seen(dialog).ended += 1;
+                self.seen(dialog).lost += 1;
+                self.endpoint.forget(dialog);
+            }
             Event::Refer { dialog, progress } => self.take_refer(dialog, progress),
             Event::Answered { invite, dialog, .. } => self.take_answered(invite, dialog, now),
             Event::Rejected { invite, .. } => {
                 let (number, _) = self.outgoing[&invite];
                 self.calls[number].rejected += 1;
             }
-            Event::Progress { .. } | Event::Info { .. } => {}
-            Event::Response { .. } | Event::NoResponse { .. } => panic!("{event:?}"),
+            // A late copy finds its call over: on such a network no sign of a scanner.
+            Event::Progress { .. } | Event::Info { .. } | Event::Suspicious { .. } => {}
+            // The far end has hung up, and its BYE is still on its way.
+            Event::SessionExpired {
+                expiry: Expiry::RefreshFailed(StatusCode::CALL_DOES_NOT_EXIST), ..
+            } => {}
+            Event::SessionExpired { dialog, .. } => self.seen(dialog).expired += 1,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -216,6 +312,8 @@ impl Party {
         if self.seen(dialog).confirmed > 1 {
             return;
         }
+        self.plan_offers(dialog, false, now);
+        self.watch(dialog, now);
         if script.callee_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
         }
@@ -231,8 +329,16 @@ impl Party {
         let seen = &mut self.calls[number];
         seen.answered += 1;
         seen.setup = Some((now - since).saturating_sub(script.answer));
+        self.plan_offers(dialog, true, now);
+        self.watch(dialog, now);
         if script.caller_hangs_up() {
             self.plan(now + script.talk, Plan::HangUp(dialog));
+        }
+    }
+
+    fn watch(&mut self, dialog: DialogId, now: Instant) {
+        if let Some(longest) = self.longest {
+            self.plan(now + longest, Plan::HangUp(dialog));
         }
     }
 
@@ -260,7 +366,7 @@ impl Node for Party {
 
     fn receive(&mut self, from: SocketAddr, bytes: Bytes, now: Instant, out: &mut Outbox) {
         let flow = Flow { transport: Transport::Udp, peer: from, local: self.address, connection: None };
-        self.endpoint.handle(Input::Received { flow, bytes }, now);
+        self.endpoint.handle(Input::Received { flow, bytes, standing: LISTED }, now);
         self.work_off(now, out);
     }
 
@@ -278,6 +384,24 @@ impl Node for Party {
             self.carry_out(plan, now);
         }
         self.work_off(now, out);
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.restarts += 1;
+        self.log.push(format!("restart {now:?}"));
+        for number in self.dialogs.values().chain(self.outgoing.values().map(|(number, _)| number)) {
+            let seen = &mut self.calls[*number];
+            let up = seen.answered + seen.accepted > seen.ended;
+            let undecided = seen.answered + seen.rejected + seen.accepted + seen.refused + seen.cancelled
+                == 0
+                || seen.invites > seen.accepted + seen.refused + seen.cancelled;
+            seen.cut_short |= up || undecided;
+        }
+        self.endpoint = Endpoint::new(Config::default(), [100 + self.restarts; 32]);
+        self.plans.retain(|_, plan| matches!(plan, Plan::Call(..)));
+        self.outgoing.clear();
+        self.invites.clear();
+        self.dialogs.clear();
     }
 
     fn dialogs(&self) -> usize {

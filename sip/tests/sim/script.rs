@@ -46,6 +46,8 @@ pub struct Script {
     pub talk: Duration,
     /// The callee hands the caller over once the call is up.
     pub transfer: bool,
+    /// Offers in the running call: whether the caller makes it, when, and whether by re-INVITE.
+    pub offers: Vec<(bool, Duration, bool)>,
 }
 
 impl Script {
@@ -64,6 +66,7 @@ impl Script {
             cancel,
             talk: dice.between(0, 20_000),
             transfer: false,
+            offers: Vec::new(),
         }
     }
 
@@ -76,7 +79,21 @@ impl Script {
             cancel: None,
             talk: Duration::from_secs(90),
             transfer,
+            offers: Vec::new(),
         }
+    }
+
+    /// A call that both sides offer anew in, often at the same time.
+    pub fn with_offers(dice: &mut Dice) -> Self {
+        let offers = (0..dice.below(8)).map(|_| {
+            // On few moments, so that they collide.
+            let at = Duration::from_millis(500 * dice.below(10)) + dice.between(0, 60);
+            (dice.chance(500), at, dice.chance(500))
+        });
+        let offers = offers.collect();
+        let ending = if dice.chance(500) { Ending::CallerHangsUp } else { Ending::CalleeHangsUp };
+        let talk = dice.between(1_000, 60_000);
+        Self { ending, talk, transfer: false, offers, ..Self::with_transfer(false) }
     }
 
     pub fn callee_hangs_up(&self) -> bool {

@@ -76,6 +76,10 @@ pub trait Node {
     fn receive(&mut self, from: SocketAddr, bytes: Bytes, now: Instant, out: &mut Outbox);
     fn next_at(&self) -> Option<Instant>;
     fn fire(&mut self, now: Instant, out: &mut Outbox);
+    /// The process ends and begins anew, without a word and knowing nothing.
+    fn restart(&mut self, _now: Instant) {
+        panic!("this one doesn't restart");
+    }
     /// Calls that aren't over.
     fn dialogs(&self) -> usize;
 }
@@ -101,6 +105,8 @@ pub struct World<A, B> {
     goodbyes: HashSet<Bytes>,
     last_goodbye: Option<Instant>,
     last_dialog: Option<Instant>,
+    /// When, and whether it is `a`; last first.
+    restarts: Vec<(Instant, bool)>,
 }
 
 impl<A: Node, B: Node> World<A, B> {
@@ -117,7 +123,14 @@ impl<A: Node, B: Node> World<A, B> {
             goodbyes: HashSet::new(),
             last_goodbye: None,
             last_dialog: None,
+            restarts: Vec::new(),
         }
+    }
+
+    /// Has one side restart so much later.
+    pub fn restart_after(&mut self, time: Duration, is_a: bool) {
+        self.restarts.push((self.now + time, is_a));
+        self.restarts.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
     }
 
     /// Goes from moment to moment until nobody waits for anything.
@@ -129,6 +142,14 @@ impl<A: Node, B: Node> World<A, B> {
             let Some(at) = next else { return };
             assert!(at <= until, "still busy after {most:?}");
             self.now = self.now.max(at);
+            if let Some((_, is_a)) = self.restarts.pop_if(|(due, _)| *due <= at) {
+                if is_a {
+                    self.a.restart(self.now)
+                } else {
+                    self.b.restart(self.now)
+                }
+                continue;
+            }
             let (mut from_a, mut from_b) = (Outbox::new(), Outbox::new());
             if arrival == Some(at) {
                 self.deliver(&mut from_a, &mut from_b);

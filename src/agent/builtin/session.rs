@@ -138,7 +138,8 @@ impl Session {
             AgentInput::ToolResult { call, outcome } => self.tell_menu(Input::Result { call, outcome }),
             AgentInput::Played { utterance, .. } => self.tell_menu(Input::Played(utterance)),
             AgentInput::Resume => self.tell_menu(Input::Resume),
-            AgentInput::Close => {}
+            // It listens to keys only.
+            AgentInput::SpeechStarted { .. } | AgentInput::SpeechStopped { .. } | AgentInput::Close => {}
         }
     }
 

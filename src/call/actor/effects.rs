@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use media::playout::{PlayoutCommand, UtteranceId};
+use sip::dialog::DialogId;
 use sip::message::StatusCode;
 
 use super::{Actor, Agent, Mail, ReferForm, tones};
 use crate::agent::{AgentInput, SessionSpec};
 use crate::call::machine::{Effect, Input, Sound};
-use crate::call::ports::{RecordError, RecordingSpec};
-use crate::call::record::CallEvent;
+use crate::call::ports::{RecordError, RecordingSpec, Signalling};
+use crate::call::record::{CallEvent, CallStatus};
 use crate::tenant::refer::TargetUri;
 
 /// How long the record waits for what was measured on the media path.
@@ -19,18 +20,22 @@ const MEASUREMENTS: std::time::Duration = std::time::Duration::from_millis(100);
 impl Actor {
     pub(super) async fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Ring => self.services.signalling.ring(self.dialog),
+            Effect::Ring => self.signal(|signalling, dialog| signalling.ring(dialog)),
+            Effect::Dial => self.dial(),
+            Effect::GiveUp => self.services.signalling.give_up(self.call),
             Effect::ConnectAgent => self.connect_agent(),
             Effect::Answer => self.answer(),
             Effect::Reject { status, retry_after } => {
                 let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
-                self.services.signalling.reject(self.dialog, status, retry_after);
+                self.signal(|signalling, dialog| signalling.reject(dialog, status, retry_after));
             }
-            Effect::SendBye { reason } => self.services.signalling.bye(self.dialog, reason.header()),
+            Effect::SendBye { reason } => {
+                self.signal(|signalling, dialog| signalling.bye(dialog, reason.header()));
+            }
             Effect::SendRefer { target, attempt } => {
                 self.attempt = Some(attempt);
                 let target = refer_to(&target, &self.refer_form);
-                self.services.signalling.refer(self.dialog, target);
+                self.signal(|signalling, dialog| signalling.refer(dialog, target));
             }
             Effect::Agent(input) => self.tell_agent(input),
             Effect::WrapUp { left } => {
@@ -51,7 +56,14 @@ impl Actor {
                 // is in the log, so that it isn't lost.
                 tracing::info!(call = %self.call, bytes = text.len(), "the agent keeps a note");
             }
-            Effect::Forget => self.services.signalling.forget(self.dialog),
+            Effect::Forget => self.signal(|signalling, dialog| signalling.forget(dialog)),
+        }
+    }
+
+    /// Says something in the dialog, if there is one.
+    fn signal(&self, say: impl FnOnce(&dyn Signalling, DialogId)) {
+        if let Some(dialog) = self.dialog() {
+            say(&*self.services.signalling, dialog);
         }
     }
 
@@ -138,6 +150,8 @@ impl Actor {
         if let CallEvent::Ended(record) = &mut event {
             self.close_media().await;
             record.media = self.media.stats();
+            let failed = matches!(record.status, CallStatus::Failed | CallStatus::Rejected);
+            record.trace = self.services.trace.ended(self.call, failed);
         }
         let result = self.services.records.append(&event).await;
         if let Err(error) = &result {

@@ -10,7 +10,8 @@ use media::session::MediaEvent;
 use sip::endpoint::{OfferMethod, ReferProgress};
 use tokio::sync::mpsc;
 
-use super::Actor;
+use super::{Actor, Answer};
+use crate::agent::AgentInput;
 use crate::call::machine::{Input, RecordingEnd};
 use crate::call::record::MediaStats;
 use crate::call::transfer::Report;
@@ -34,6 +35,8 @@ pub enum Mail {
 /// What happened on the SIP side.
 #[derive(Debug)]
 pub enum Signal {
+    /// Something came back for an INVITE of ours.
+    Outgoing(Answer),
     /// Our 200 is on the wire.
     Answered,
     /// The INVITE no longer waited for our answer.
@@ -124,6 +127,10 @@ impl Actor {
 
     fn take_signal(&mut self, signal: Signal) {
         let input = match signal {
+            Signal::Outgoing(answer) => {
+                self.take_answer(answer);
+                return;
+            }
             Signal::Answered => {
                 self.on_answered();
                 return;
@@ -171,6 +178,10 @@ impl Actor {
     }
 
     fn take_media_event(&mut self, event: MediaEvent) {
+        // What the caller's speech means is the agent's to judge.
+        if let Some(input) = speech(&event) {
+            return self.tell_agent(input);
+        }
         let input = match event {
             MediaEvent::Digit { digit, .. } => {
                 self.events_seen = true;
@@ -187,6 +198,17 @@ impl Actor {
             | MediaEvent::SpeechEnded { .. } => return,
         };
         self.pending.push_back(input);
+    }
+}
+
+/// What the agent is told of the caller's speech.
+fn speech(event: &MediaEvent) -> Option<AgentInput> {
+    match *event {
+        MediaEvent::SpeechStarted { at_ms, .. } => Some(AgentInput::SpeechStarted { at_ms }),
+        MediaEvent::SpeechEnded { at_ms, lasted_ms, .. } => {
+            Some(AgentInput::SpeechStopped { at_ms, lasted_ms })
+        }
+        _ => None,
     }
 }
 
@@ -228,6 +250,19 @@ mod tests {
         for (kind, body) in [("application/dtmf", ""), ("application/dtmf", "55"), ("text/plain", "5")] {
             assert_eq!(read(kind, body), None);
         }
+    }
+
+    #[test]
+    fn the_agent_is_told_of_speech_on_the_clock_of_the_media() {
+        let started = speech(&MediaEvent::SpeechStarted { at_ms: 1_200, ago_ms: 90 });
+        assert!(matches!(started, Some(AgentInput::SpeechStarted { at_ms: 1_200 })), "{started:?}");
+        let ended = MediaEvent::SpeechEnded { at_ms: 2_000, ago_ms: 300, lasted_ms: 800 };
+        let stopped = speech(&ended);
+        assert!(
+            matches!(stopped, Some(AgentInput::SpeechStopped { at_ms: 2_000, lasted_ms: 800 })),
+            "{stopped:?}"
+        );
+        assert!(speech(&MediaEvent::Resumed).is_none());
     }
 
     #[tokio::test]

@@ -28,13 +28,19 @@ pub struct Media {
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
     stats: Option<MediaStats>,
-    /// We made an offer in a 2xx; its answer comes with the ACK.
+    /// We made an offer, in a 2xx or an INVITE; its answer comes with the ACK or the responses.
     offered: Option<LocalMedia>,
+    /// What early media agreed.
+    agreed: Option<Agreement>,
 }
 
 enum Stage {
     /// Nothing flows yet. `agreed` is missing while our own offer waits for its answer.
-    Waiting { port: Box<dyn MediaPort>, commands: mpsc::Receiver<PlayoutCommand>, agreed: Option<Negotiated> },
+    Waiting {
+        port: Box<dyn MediaPort>,
+        commands: mpsc::Receiver<PlayoutCommand>,
+        agreed: Option<Box<Negotiated>>,
+    },
     /// The stream runs.
     Flowing(Box<dyn MediaStream>),
     /// It is over, or never was.
@@ -57,13 +63,26 @@ impl Media {
             Some(sdp) => {
                 let negotiated = answer::negotiate(sdp, &local)?;
                 local.origin = negotiated.origin.clone();
-                Some(negotiated)
+                Some(Box::new(negotiated))
             }
             None => None,
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None })
+        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None })
+    }
+
+    /// For a call of ours: the offer is ours to make.
+    #[must_use]
+    pub fn offering(
+        port: Box<dyn MediaPort>,
+        local: LocalMedia,
+        source: SourcePolicy,
+        signalling: IpAddr,
+    ) -> Self {
+        let (playout, commands) = mpsc::channel(PLAYOUT);
+        let stage = Stage::Waiting { port, commands, agreed: None };
+        Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None }
     }
 
     /// For a call that is refused.
@@ -79,7 +98,65 @@ impl Media {
             playout,
             stats: None,
             offered: None,
+            agreed: None,
         }
+    }
+
+    /// Our offer, for an INVITE of ours; the same each time.
+    pub(super) fn offer(&mut self) -> Option<Bytes> {
+        match &self.offered {
+            Some(local) => local.origin.last.clone(),
+            None => self.description(),
+        }
+    }
+
+    /// Takes an answer to the offer of our INVITE. Several may come, from each telephone that the
+    /// call forked to its own: the latest counts. While it is `early` nobody has to play anything
+    /// to us, so that silence ends nothing.
+    ///
+    /// # Errors
+    /// When it can't be used; what was agreed before stays.
+    pub(super) fn take_answer(
+        &mut self,
+        sdp: &[u8],
+        early: bool,
+        mailbox: mpsc::Sender<Mail>,
+    ) -> Result<(), SdpError> {
+        let local = self.offered.as_ref().ok_or(SdpError::AnswerMismatch)?;
+        let mut agreed = offer::accept_answer(sdp, local)?;
+        // On hold the wait for media is suspended, and nothing else.
+        agreed.held |= early;
+        self.agree(agreed, mailbox);
+        Ok(())
+    }
+
+    /// The call is answered, and what was agreed early holds. Whether anything was.
+    pub(super) fn confirm_early(&mut self) -> bool {
+        let Some(agreed) = &mut self.agreed else { return false };
+        agreed.held = false;
+        if let Stage::Flowing(stream) = &self.stage {
+            stream.update(agreed.clone());
+        }
+        true
+    }
+
+    fn agree(&mut self, agreed: Negotiated, mailbox: mpsc::Sender<Mail>) {
+        self.agreed = Some(Agreement::from(&agreed));
+        // With it the keys: a later offer without them is refused.
+        self.local.origin = agreed.origin.clone();
+        match &mut self.stage {
+            Stage::Flowing(stream) => stream.update(Agreement::from(&agreed)),
+            Stage::Waiting { agreed: slot, .. } => {
+                *slot = Some(Box::new(agreed));
+                self.start(mailbox);
+            }
+            Stage::Gone => {}
+        }
+    }
+
+    /// The offer of our INVITE has its final answer.
+    pub(super) fn offer_is_answered(&mut self) {
+        self.offered = None;
     }
 
     /// What the 200 says.
@@ -101,7 +178,7 @@ impl Media {
         match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Waiting { port, commands, agreed: Some(agreed) } => {
                 let mut random = rand::rng();
-                let agreement = Agreement::from(&agreed);
+                let agreement = Agreement::from(&*agreed);
                 let (ssrc, sequence, timestamp) = (random.random(), random.random(), random.random());
                 let mut config = SessionConfig::new(agreement, ssrc, sequence, timestamp);
                 config.source = self.source.clone();
@@ -163,7 +240,11 @@ impl Actor {
     /// Sends the 200. What follows is [`super::Signal::Answered`].
     pub(super) fn answer(&mut self) {
         match self.media.description() {
-            Some(sdp) => self.services.signalling.accept(self.dialog, sdp),
+            Some(sdp) => {
+                if let Some(dialog) = self.dialog() {
+                    self.services.signalling.accept(dialog, sdp);
+                }
+            }
             None => self.pending.push_back(Input::MediaFailed { status: 500 }),
         }
     }
@@ -206,7 +287,7 @@ impl Actor {
                     Err(StatusCode::new(error.status()).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE))
                 }
             },
-            (None, OfferMethod::Update) => Ok(None),
+            (None, OfferMethod::Update | OfferMethod::Prack) => Ok(None),
             (None, OfferMethod::Invite) => {
                 offer::build(&self.media.local).map_err(|_| StatusCode::SERVER_INTERNAL_ERROR).map(|built| {
                     self.media.local.origin = built.origin;
@@ -215,7 +296,9 @@ impl Actor {
                 })
             }
         };
-        self.services.signalling.answer_offer(self.dialog, answer);
+        if let Some(dialog) = self.dialog() {
+            self.services.signalling.answer_offer(dialog, answer);
+        }
     }
 
     fn adopt(&mut self, agreed: Negotiated) {
@@ -227,7 +310,7 @@ impl Actor {
                 self.pending.push_back(if held { Input::Held } else { Input::Resumed });
             }
             Stage::Waiting { agreed: slot, .. } => {
-                *slot = Some(agreed);
+                *slot = Some(Box::new(agreed));
                 self.media.start(self.handle.mailbox());
             }
             Stage::Gone => {}

@@ -7,6 +7,7 @@
 mod effects;
 mod mail;
 mod media;
+mod outgoing;
 mod tones;
 
 use std::collections::VecDeque;
@@ -22,8 +23,9 @@ use tokio::sync::mpsc;
 
 pub use self::mail::{CallHandle, Mail, Signal, Stop};
 pub use self::media::Media;
+pub use self::outgoing::{Answer, Outgoing};
 use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
-use super::ports::{MediaPorts, RecordSink, Signalling};
+use super::ports::{CallTrace, MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
 use crate::agent::provider::WallClock;
 use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError};
@@ -41,6 +43,8 @@ pub struct Services {
     pub media: Arc<dyn MediaPorts>,
     /// The journal.
     pub records: Arc<dyn RecordSink>,
+    /// The signalling as it was seen.
+    pub trace: Arc<dyn CallTrace>,
     /// The tools.
     pub tools: Arc<Registry>,
     /// Wall-clock time.
@@ -52,7 +56,7 @@ pub struct Services {
 /// One call, ready to run.
 pub struct Actor {
     services: Arc<Services>,
-    dialog: DialogId,
+    line: Line,
     call: CallId,
     handle: CallHandle,
     mailbox: mpsc::Receiver<Mail>,
@@ -76,6 +80,14 @@ pub struct Actor {
     _permit: Box<dyn Send>,
 }
 
+/// The way to the other side.
+pub enum Line {
+    /// They called us, in this dialog.
+    Inbound(DialogId),
+    /// We call them.
+    Outbound(Box<Outgoing>),
+}
+
 /// How the trunk wants `Refer-To`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferForm {
@@ -87,8 +99,8 @@ pub enum ReferForm {
 
 /// What an actor is made of.
 pub struct Start {
-    /// The dialog.
-    pub dialog: DialogId,
+    /// The way to the other side.
+    pub line: Line,
     /// What the machine begins with.
     pub spec: CallSpec,
     /// The agent's provider.
@@ -136,17 +148,21 @@ impl Actor {
         // What came while the tenant was looked up. A caller who gave up meanwhile was told so by
         // the SIP side already: whatever was decided about the call, that is how it ended.
         let early: VecDeque<Mail> = std::iter::from_fn(|| mailbox.try_recv().ok()).collect();
+        let machine = match &start.line {
+            Line::Inbound(_) => Machine::new(start.spec, now),
+            Line::Outbound(outgoing) => Machine::outbound(start.spec, outgoing.ring(), now),
+        };
         let gone = early.iter().any(|mail| matches!(mail, Mail::Signal(Signal::Cancelled)));
         let first = if gone { vec![Input::Cancelled] } else { start.first };
         Self {
             services,
-            dialog: start.dialog,
+            line: start.line,
             call,
             handle: start.handle,
             mailbox,
             set_aside: early,
             provider: start.provider,
-            machine: Machine::new(start.spec, now),
+            machine,
             tool_context: ToolContext { call, tenant, at },
             locale,
             media: start.media,
@@ -162,8 +178,9 @@ impl Actor {
         }
     }
 
-    /// Runs the call to its end.
-    pub async fn run(mut self) {
+    /// Runs the call to its end. Boxed, because a task is as large as everything that it holds
+    /// across a wait, twice where it was handed in by value.
+    pub async fn run(mut self: Box<Self>) {
         loop {
             self.work_off().await;
             if self.machine.is_ended() {
@@ -177,6 +194,14 @@ impl Actor {
             }
             let happening = self.next().await;
             self.take(happening);
+        }
+    }
+
+    /// The dialog, once there is one.
+    fn dialog(&self) -> Option<DialogId> {
+        match &self.line {
+            Line::Inbound(dialog) => Some(*dialog),
+            Line::Outbound(outgoing) => outgoing.dialog(),
         }
     }
 

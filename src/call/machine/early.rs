@@ -106,6 +106,12 @@ fn answered(cx: &mut Context<'_>) -> State {
     if cx.call.agent == AgentLink::Gone {
         return release(cx, EndSide::Us, EndReason::Fault, Bye::AfterAck);
     }
+    begin_conversation(cx);
+    State::AwaitingAck(AwaitingAck::default())
+}
+
+/// Starts what runs from the answer on, and lets the agent greet if it is ready.
+pub(super) fn begin_conversation(cx: &mut Context<'_>) {
     let longest = cx.call.max_duration;
     cx.start(TimerKind::MaxDuration, longest);
     for (kind, left) in [(TimerKind::WrapUp, timer::WRAP_UP_LEFT), (TimerKind::Notice, timer::NOTICE_LEFT)] {
@@ -120,10 +126,9 @@ fn answered(cx: &mut Context<'_>) -> State {
     if !cx.call.delayed_offer {
         cx.greet();
     }
-    State::AwaitingAck(AwaitingAck::default())
 }
 
-fn note_answer(cx: &mut Context<'_>) {
+pub(super) fn note_answer(cx: &mut Context<'_>) {
     cx.call.record.answer(cx.wall);
     cx.call.record.sip_status = Some(200);
     cx.save();

@@ -15,6 +15,11 @@ use crate::tenant::refer::TargetUri;
 pub enum Effect {
     /// Send 180.
     Ring,
+    /// Send an INVITE of ours, to where the last [`super::Input::Redirected`] leads if there was one;
+    /// [`super::Input::Progress`], [`super::Input::PeerAnswered`] and the like answer.
+    Dial,
+    /// Take that INVITE back; [`super::Input::PeerRefused`] answers, or an answer that crosses it.
+    GiveUp,
     /// Open the agent's session; [`super::Input::AgentReady`] or
     /// [`super::Input::AgentFailed`] answers.
     ConnectAgent,

@@ -7,7 +7,7 @@ use media::playout::UtteranceId;
 
 use super::TimerKind;
 use crate::call::record::EndReason;
-use crate::call::transfer::{AttemptId, Report};
+use crate::call::transfer::{AttemptId, ReferPolicy, Report};
 use crate::tool::{TelephonyCommand, ToolCallId};
 
 /// What happens to a call, in any order: one that makes no sense in the present state changes
@@ -29,6 +29,27 @@ pub enum Input {
     AgentReady,
     /// The agent can't serve the call, or its session ended without the call's doing.
     AgentFailed,
+    /// A provisional response to our INVITE came.
+    Progress {
+        /// Its status.
+        status: u16,
+    },
+    /// Our INVITE was answered, and the ACK is out.
+    PeerAnswered {
+        /// Whether there is media in common; else the call is to be ended.
+        media: bool,
+        /// Whether whoever answered can be transferred.
+        refer: ReferPolicy,
+    },
+    /// Our INVITE was refused.
+    PeerRefused {
+        /// The final status.
+        status: u16,
+        /// Whether somebody sent it, rather than nobody anything.
+        heard: bool,
+    },
+    /// Our INVITE was redirected to where the tenant's policy allows a call.
+    Redirected,
     /// The 200 is on the wire.
     AnswerSent,
     /// No media can be agreed or set up: instead of [`Input::AnswerSent`], or with the ACK of a

@@ -1,6 +1,7 @@
-//! The life of one inbound call, as a machine without IO: inputs in, effects out.
+//! The life of one call, as a machine without IO: inputs in, effects out.
 //!
-//! `Offered → Early → AwaitingAck → Established ⇄ Transferring → Releasing → Ended`. Each state
+//! `Offered → Early → AwaitingAck → Established ⇄ Transferring → Releasing → Ended` for a call
+//! that comes in, `Planned → Dialing → Ringing → Established …` for one of ours. Each state
 //! owns what exists in it and nothing else; what lives as long as the call (its record, its
 //! timers, the link to its agent) is in `call::Call`. Any state may go to `Releasing`, with
 //! one reason. The dialog is given up with [`Effect::Forget`], after the record is durable.
@@ -16,10 +17,13 @@
 //! - Requests of the agent wait for the ACK: REFER belongs into a confirmed dialog.
 //! - We don't send BYE before the ACK or its timeout (RFC 3261 §15), save when the process ends
 //!   that moment.
+//! - The agent of a call of ours gets ready while it rings, and speaks from the answer on, whatever
+//!   is played to us before.
 //! - The end of the allowed duration waits for a transfer or a message that is under way; the
 //!   end of the drain period doesn't.
 
 mod call;
+mod dialing;
 mod early;
 mod effect;
 mod established;
@@ -37,6 +41,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use self::call::{Call, Context};
+use self::dialing::{Dialing, Planned, Ringing};
 use self::early::{Early, Offered};
 use self::established::{AwaitingAck, Established};
 use self::releasing::Releasing;
@@ -72,6 +77,10 @@ pub struct CallSpec {
 pub enum Phase {
     /// The INVITE came; nothing is decided.
     Offered,
+    /// We call; nothing has been heard of whom.
+    Dialing,
+    /// We call, and their telephone rings.
+    Ringing,
     /// Admitted; the agent gets ready.
     Early,
     /// The 200 is out.
@@ -86,7 +95,7 @@ pub enum Phase {
     Ended,
 }
 
-/// One inbound call.
+/// One call.
 #[derive(Debug)]
 pub struct Machine {
     call: Call,
@@ -96,6 +105,9 @@ pub struct Machine {
 #[derive(Debug)]
 enum State {
     Offered(Offered),
+    Planned(Planned),
+    Dialing(Dialing),
+    Ringing(Ringing),
     Early(Early),
     AwaitingAck(AwaitingAck),
     Established(Established),
@@ -110,6 +122,12 @@ impl Machine {
     #[must_use]
     pub fn new(spec: CallSpec, now: Instant) -> Self {
         Self { call: Call::new(spec, now), state: State::Offered(Offered) }
+    }
+
+    /// A call of ours, that is to be answered within `ring`. It waits for [`Input::Admitted`].
+    #[must_use]
+    pub fn outbound(spec: CallSpec, ring: Duration, now: Instant) -> Self {
+        Self { call: Call::new(spec, now), state: State::Planned(Planned { ring }) }
     }
 
     /// Takes one input; appends what is to be done to `effects`, in order. `now` and `wall` are
@@ -135,6 +153,8 @@ impl Machine {
     pub fn phase(&self) -> Phase {
         match self.state {
             State::Offered(_) => Phase::Offered,
+            State::Planned(_) | State::Dialing(_) => Phase::Dialing,
+            State::Ringing(_) => Phase::Ringing,
             State::Early(_) => Phase::Early,
             State::AwaitingAck(_) => Phase::AwaitingAck,
             State::Established(_) => Phase::Established,
@@ -167,6 +187,9 @@ impl State {
     fn on(self, input: Input, cx: &mut Context<'_>) -> Self {
         match self {
             Self::Offered(state) => state.on(input, cx),
+            Self::Planned(state) => state.on(input, cx),
+            Self::Dialing(state) => state.on(input, cx),
+            Self::Ringing(state) => state.on(input, cx),
             Self::Early(state) => state.on(input, cx),
             Self::AwaitingAck(state) => state.on(input, cx),
             Self::Established(state) => state.on(input, cx),

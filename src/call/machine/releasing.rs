@@ -51,11 +51,15 @@ pub(super) enum Bye {
     Now,
     /// RFC 3261 §15: not before the ACK or its timeout.
     AfterAck,
+    /// CANCEL instead: our INVITE has no answer yet (§9.1).
+    Cancel,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ByeState {
     AwaitingAck,
+    /// CANCEL was asked for; the INVITE's final response ends it, or an answer that crosses it.
+    Cancelling,
     Sent,
     Done,
 }
@@ -91,6 +95,11 @@ pub(super) fn release(cx: &mut Context<'_>, side: EndSide, reason: EndReason, by
         Bye::AfterAck => {
             cx.start(TimerKind::Bye, timer::BYE);
             ByeState::AwaitingAck
+        }
+        Bye::Cancel => {
+            cx.effects.push(Effect::GiveUp);
+            cx.start(TimerKind::Bye, timer::BYE);
+            ByeState::Cancelling
         }
     };
     cx.stop_recording();
@@ -193,13 +202,18 @@ impl ByeState {
             (
                 Self::AwaitingAck,
                 Input::Acked | Input::AckTimedOut | Input::KillNow | Input::Timer(TimerKind::Bye)
-            )
+            ) | (Self::Cancelling, Input::PeerAnswered { .. })
         );
         match (self, input) {
             _ if expected => send_bye(reason, cx),
             // BYE that crosses ours ends the dialog as well.
             (Self::AwaitingAck | Self::Sent, Input::PeerBye)
-            | (Self::Sent, Input::ByeDone | Input::Timer(TimerKind::Bye)) => {
+            | (Self::Sent, Input::ByeDone | Input::Timer(TimerKind::Bye))
+            // A redirection isn't followed any more.
+            | (
+                Self::Cancelling,
+                Input::PeerRefused { .. } | Input::Redirected | Input::KillNow | Input::Timer(TimerKind::Bye),
+            ) => {
                 cx.cancel(TimerKind::Bye);
                 Self::Done
             }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 /// The timers of a call. Each runs at most once at a time; starting it again replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKind {
+    /// Whom we call must have answered by now.
+    NoAnswer,
     /// The agent has this long to get ready before the call is answered without it.
     AgentReady,
     /// And this long after the answer, until the call is given up.

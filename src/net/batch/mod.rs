@@ -1,7 +1,7 @@
 //! Many datagrams with one system call: `recvmmsg(2)` and `sendmmsg(2)`, and the few
 //! process settings that the standard library has no call for.
 //!
-//! This is the only file of the service with `unsafe` in it, and each block is one system
+//! This is the only room of the service with `unsafe` in it, and each block is one system
 //! call. Addresses and ancillary data cross the boundary as plain byte arrays and are read
 //! and written by safe code, so that the calls' only obligation is that their pointers and
 //! lengths describe live buffers.
@@ -12,6 +12,7 @@
     reason = "small constants, in types that differ from one C library to the next"
 )]
 
+pub mod errors;
 mod wire;
 
 use std::io;

@@ -67,6 +67,16 @@ pub(super) struct Ancillary {
     pub(super) arrived: Option<Duration>,
     pub(super) local: Option<IpAddr>,
     pub(super) dropped: Option<u32>,
+    pub(super) error: Option<(ErrorOrigin, i32)>,
+}
+
+/// Who found that a datagram can't be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorOrigin {
+    /// This kernel, while it was being sent.
+    Local,
+    /// A router or the far end, by ICMP.
+    Network,
 }
 
 impl Ancillary {
@@ -95,6 +105,8 @@ impl Ancillary {
                 (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
                     found.local = field::<16>(data, 0).map(IpAddr::from);
                 }
+                (Some(libc::IPPROTO_IP), Some(libc::IP_RECVERR))
+                | (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_RECVERR)) => found.error = extended_error(data),
                 _ => {}
             }
             let Some(rest) = control.get(length.next_multiple_of(WORD)..) else { break };
@@ -102,6 +114,16 @@ impl Ancillary {
         }
         found
     }
+}
+
+/// The `struct sock_extended_err`: number, origin, and what isn't looked at.
+fn extended_error(data: &[u8]) -> Option<(ErrorOrigin, i32)> {
+    let number = i32::try_from(u32::from_ne_bytes(field(data, 0)?)).ok()?;
+    let origin = match *data.get(4)? {
+        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => ErrorOrigin::Network,
+        _ => ErrorOrigin::Local,
+    };
+    Some((origin, number))
 }
 
 /// A `timespec` of two 64-bit fields; other layouts are not read.

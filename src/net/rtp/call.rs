@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::handle::{Control, EventSink, beep};
 use super::ports::PortPair;
+use super::quality::Quality;
 use super::recorder::{Job, RecordingEnd};
 use super::{CALLER_FRAME, CallerFrame, RtpEvent};
 use crate::net::batch::ReceiveArena;
@@ -38,6 +39,7 @@ pub(super) struct Bench {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) send_failed: u64,
+    pub(super) quality: Quality,
 }
 
 pub(super) struct Call {
@@ -46,8 +48,8 @@ pub(super) struct Call {
     pair: PortPair,
     closed: Arc<AtomicBool>,
     playout: mpsc::Receiver<PlayoutCommand>,
-    /// Taken from `playout` when the session had no room for it.
-    held: Option<PlayoutCommand>,
+    /// Taken from `playout` when the session had no room for them.
+    held: VecDeque<PlayoutCommand>,
     events: EventSink,
     /// Taken from the session when `events` had no room for it.
     unreported: Option<RtpEvent>,
@@ -59,6 +61,8 @@ pub(super) struct Call {
     /// Anything arrived on the port.
     carried: bool,
     turns: u32,
+    /// What the call adds to its worker's figures.
+    counted: Quality,
     /// See [`super::wheel::Wheel::join`].
     pub(super) shift: Duration,
     pub(super) due: Instant,
@@ -103,7 +107,8 @@ impl Call {
             pair,
             closed,
             playout,
-            held: None,
+            held: VecDeque::new(),
+            counted: Quality::default(),
             events,
             unreported: None,
             audio,
@@ -172,6 +177,7 @@ impl Call {
         }
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(RTCP_EVERY) {
+            self.count(bench);
             for _ in 0..BATCHES_PER_TURN {
                 let Ok(count) = bench.arena.receive(self.pair.rtcp.as_fd()) else { break };
                 bench.received += count as u64;
@@ -183,16 +189,54 @@ impl Call {
         }
     }
 
+    fn count(&mut self, bench: &mut Bench) {
+        let now = Quality::of(&self.session.stats());
+        bench.quality.replace(self.counted, now);
+        self.counted = now;
+    }
+
+    /// The call is over: what it counted stays, its levels go.
+    pub(super) fn count_out(&mut self, bench: &mut Bench) {
+        self.count(bench);
+        bench.quality.replace(self.counted, self.counted.ended());
+    }
+
     /// Hands on what shall be played, as far as the session has room.
     fn feed(&mut self) {
         for _ in 0..COMMANDS_PER_TURN {
-            let next = self.held.take().or_else(|| self.playout.try_recv().ok());
+            let next = self.held.pop_front().or_else(|| self.playout.try_recv().ok());
             let Some(command) = next else { break };
             if self.session.playout(command.clone()).is_err() {
-                self.held = Some(command);
+                self.held.push_front(command);
+                self.overtake();
                 break;
             }
         }
+    }
+
+    /// There is no room for audio; whoever interrupts it doesn't wait behind it.
+    fn overtake(&mut self) {
+        while self.held.len() < COMMANDS_PER_TURN
+            && let Ok(command) = self.playout.try_recv()
+        {
+            self.held.push_back(command);
+        }
+        let is_clear = |command: &PlayoutCommand| *command == PlayoutCommand::Clear;
+        if let Some(last) = self.held.iter().rposition(is_clear) {
+            self.play(PlayoutCommand::Clear);
+            for dropped in self.held.drain(..=last) {
+                // Every utterance that has its end is reported, this one as empty if it was all here.
+                if let PlayoutCommand::End { utterance } = dropped {
+                    let _ = self.session.playout(PlayoutCommand::End { utterance });
+                }
+            }
+        }
+        let session = &mut self.session;
+        self.held.retain(|command| match command {
+            // What stands still is all that is queued and will be: the place among it doesn't matter.
+            PlayoutCommand::Pause | PlayoutCommand::Resume => session.playout(command.clone()).is_err(),
+            PlayoutCommand::Audio { .. } | PlayoutCommand::End { .. } | PlayoutCommand::Clear => true,
+        });
     }
 
     /// Sends the packets that are due and passes on the caller's audio of the same time.
@@ -279,7 +323,7 @@ impl Call {
             Control::Play(command) => self.play(command),
             Control::Beep(utterance) => beep(utterance).into_iter().for_each(|c| self.play(c)),
             Control::Clear => {
-                self.held = None;
+                self.held.clear();
                 while self.playout.try_recv().is_ok() {}
                 self.play(PlayoutCommand::Clear);
             }

@@ -13,6 +13,7 @@
 mod call;
 mod handle;
 mod ports;
+mod quality;
 mod recorder;
 mod wheel;
 mod worker;
@@ -35,6 +36,7 @@ use self::handle::{Command, event_sink};
 pub use self::handle::{ControlError, MediaHandle};
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
+pub use self::quality::{GRADES, Quality};
 pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
 use self::worker::{Totals, Worker};
 
@@ -100,6 +102,8 @@ pub struct RtpCounters {
     pub late: u64,
     /// The longest delay of a turn, in microseconds.
     pub latest_us: u64,
+    /// How the calls sound.
+    pub quality: Quality,
 }
 
 /// The ports and the workers. Cloning gives another handle to the same pool; when the last
@@ -251,6 +255,7 @@ impl RtpPool {
                 send_failed: sum.send_failed + one.send_failed,
                 late: sum.late + one.late,
                 latest_us: sum.latest_us.max(one.latest_us),
+                quality: sum.quality.and(one.quality),
             }
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::call::{Bench, Call, PACKET_SIZE};
 use super::handle::{Command, Control};
+use super::quality::{self, Quality};
 use super::recorder::Job;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
@@ -42,6 +43,7 @@ pub(super) struct Totals {
     send_failed: AtomicU64,
     late: AtomicU64,
     latest_us: AtomicU64,
+    quality: quality::Shared,
 }
 
 impl Totals {
@@ -54,6 +56,7 @@ impl Totals {
             send_failed: get(&self.send_failed),
             late: get(&self.late),
             latest_us: get(&self.latest_us),
+            quality: self.quality.read(),
         }
     }
 }
@@ -78,6 +81,7 @@ impl Worker {
                 received: 0,
                 sent: 0,
                 send_failed: 0,
+                quality: Quality::default(),
             },
             inbox,
             returns,
@@ -191,7 +195,8 @@ impl Worker {
 
     /// Hands an ended call, with its sockets and memory, to the porter.
     fn end(&mut self, place: u32) {
-        let Some(call) = self.calls.get_mut(place as usize).and_then(Option::take) else { return };
+        let Some(mut call) = self.calls.get_mut(place as usize).and_then(Option::take) else { return };
+        call.count_out(&mut self.bench);
         self.wheel.leave(call.due);
         self.places.remove(&call.id);
         self.free.push(place);
@@ -209,5 +214,6 @@ impl Worker {
         set(&self.totals.send_failed, self.bench.send_failed);
         set(&self.totals.late, self.late);
         set(&self.totals.latest_us, self.latest_us);
+        self.totals.quality.store(self.bench.quality);
     }
 }

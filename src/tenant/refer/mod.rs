@@ -13,7 +13,7 @@ use super::reader::Object;
 use crate::ids::DestinationId;
 
 pub use self::chain::{ChainStep, Route, StepOutcome};
-pub use self::target::{TargetUri, TargetUriError};
+pub use self::target::{TargetUri, TargetUriError, is_emergency_number};
 
 /// The most destinations one tenant has.
 const MAX_DESTINATIONS: usize = 200;

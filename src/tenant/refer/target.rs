@@ -53,6 +53,12 @@ pub enum TargetUriError {
     Host,
 }
 
+/// Whether the digits are, as dialed, an emergency number of some country.
+#[must_use]
+pub fn is_emergency_number(dialed: &str) -> bool {
+    EMERGENCY.contains(&dialed)
+}
+
 impl TargetUri {
     /// What to write, for error messages.
     pub const EXAMPLE: &'static str = "\"tel:+33199000010\" or \"sip:user@host\"";
@@ -91,7 +97,7 @@ impl TargetUri {
             Some((user, _)) => user.trim_start_matches('+'),
             None => self.text.trim_start_matches("tel:+"),
         };
-        EMERGENCY.contains(&dialed)
+        is_emergency_number(dialed)
     }
 }
 

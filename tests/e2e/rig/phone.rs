@@ -31,7 +31,12 @@ impl Phone {
     }
 
     pub fn at(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::from(Ipv4Addr::LOCALHOST, server)
+    }
+
+    /// A telephone at an address of its own; all of 127.0.0.0/8 is this machine.
+    pub fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
         let id = format!("{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
         Self {
             socket,
@@ -45,6 +50,11 @@ impl Phone {
             invite_branch: String::new(),
             waiting: VecDeque::new(),
         }
+    }
+
+    /// Another service from now on: one that was started after the telephone.
+    pub fn turn_to(&mut self, server: SocketAddr) {
+        self.server = server;
     }
 
     /// Dials a number that answers.
@@ -114,12 +124,12 @@ impl Phone {
     /// Acknowledges the final answer to the INVITE; a success makes the dialog.
     pub fn ack(&mut self, answer: &Message) {
         self.to = answer.header("To").to_owned();
-        let branch = if answer.status() < Some(300) {
+        // That of the INVITE that is answered, the first or a later one (RFC 3261 §17.1.1.3).
+        let mut branch = format!("z9hG4bK{}{}", self.tag, answer.cseq().0);
+        if answer.status() < Some(300) {
             self.target = answer.uri("Contact").to_owned();
-            format!("{}ack", self.invite_branch)
-        } else {
-            self.invite_branch.clone()
-        };
+            branch.push_str("ack");
+        }
         let ack = self.request_with("ACK", &branch, answer.cseq().0, "", "");
         self.send(&ack);
     }

@@ -11,6 +11,10 @@ pub struct Record {
     #[serde(default)]
     pub sip_status: Option<u16>,
     pub status: String,
+    pub direction: String,
+    #[serde(default)]
+    pub trunk: Option<String>,
+    pub from: Party,
     pub to: Party,
     pub started_at: String,
     #[serde(default)]
@@ -30,11 +34,14 @@ pub struct Record {
     #[serde(default)]
     pub messages: Vec<MessageLeft>,
     #[serde(default)]
+    pub trace: Option<String>,
+    #[serde(default)]
     pub media: Option<Media>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Party {
+    #[serde(default)]
     pub number: Option<String>,
 }
 
@@ -68,8 +75,16 @@ pub struct MessageLeft {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Media {
+    #[serde(default)]
+    pub codec: Option<String>,
+    #[serde(default)]
+    pub srtp: Option<String>,
     pub packets_received: u64,
+    pub packets_refused: u64,
     pub packets_sent: u64,
+    pub concealed_ms: u64,
+    #[serde(default)]
+    pub mos: Option<f64>,
 }
 
 /// Reads one line.

@@ -25,6 +25,7 @@ pub struct Home(TempDir);
 pub enum Signal {
     Interrupt,
     Terminate,
+    HangUp,
     Kill,
 }
 
@@ -183,6 +184,7 @@ impl Service {
         let number = match signal {
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
+            Signal::HangUp => libc::SIGHUP,
             Signal::Kill => libc::SIGKILL,
         };
         let pid = i32::try_from(self.child.id()).unwrap();

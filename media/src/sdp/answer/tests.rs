@@ -146,11 +146,29 @@ fn the_reason_for_a_refusal_is_told() {
     assert_eq!(change("c=IN IP4 198.51.100.1\r\n", ""), Err(SdpError::NoAudio));
     assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP4 224.1.1.1/127"), Err(SdpError::NoAudio));
     assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP4 pbx.example.net"), Err(SdpError::NoAudio));
-    assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP6 2001:db8::1"), Err(SdpError::NoAudio));
     assert!(matches!(change("audio 5004", "audio 70000"), Err(SdpError::Malformed(_))));
     assert!(matches!(negotiate(b"", &local()), Err(SdpError::Malformed(_))));
     assert!(matches!(negotiate(b"hello", &local()), Err(SdpError::Malformed(_))));
     assert_eq!(SdpError::NoCommonCodec.status(), 488);
+}
+
+#[test]
+fn an_address_of_the_other_family_is_left_to_where_the_signalling_comes_from() {
+    let six = offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP6 2001:db8::1");
+    let negotiated = negotiate(six.as_bytes(), &local()).unwrap();
+    assert_eq!(negotiated.remote, "0.0.0.0:5004".parse().unwrap());
+    assert_eq!(
+        (negotiated.direction, negotiated.held),
+        (Direction::SendRecv, false),
+        "nobody asked for hold"
+    );
+    let mut local = local();
+    local.address = "2001:db8::9".parse().unwrap();
+    let negotiated = negotiate(offer("8", &[]).as_bytes(), &local).unwrap();
+    assert_eq!(negotiated.remote, "[::]:5004".parse().unwrap());
+    assert!(text(&negotiated).contains("c=IN IP6 2001:db8::9\r\n"));
+    let held = offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP6 ::");
+    assert!(negotiate(held.as_bytes(), &self::local()).unwrap().held);
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Challenge {
         })
     }
 
-    fn is_for(&self, realm: &str) -> bool {
+    /// Whether this is the challenge's realm.
+    pub(super) fn is_for(&self, realm: &str) -> bool {
         unescape(&self.realm) == realm.as_bytes()
     }
 
@@ -158,9 +159,17 @@ pub fn select<'a>(
     challenges: &'a [Challenge],
     realm: Option<&str>,
 ) -> Result<Vec<&'a Challenge>, DigestError> {
+    select_where(challenges, |challenge| realm.is_none_or(|realm| challenge.is_for(realm)))
+}
+
+/// As [`select`], among the challenges that `allowed` lets through.
+pub(super) fn select_where(
+    challenges: &[Challenge],
+    allowed: impl Fn(&Challenge) -> bool,
+) -> Result<Vec<&Challenge>, DigestError> {
     let mut chosen: Vec<&Challenge> = Vec::new();
     let mut error = DigestError::OtherRealm;
-    for challenge in challenges.iter().filter(|c| realm.is_none_or(|r| c.is_for(r))) {
+    for challenge in challenges.iter().filter(|challenge| allowed(challenge)) {
         if let Some(obstacle) = challenge.obstacle() {
             error = obstacle;
             continue;

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::challenge::{Challenge, Challenger, parse_challenges, select};
+use super::challenge::{Challenge, Challenger, parse_challenges, select_where};
+use super::params::unescape;
 use super::response::{Protection, authorization_value};
 use super::{Credentials, DigestError};
 
@@ -30,6 +31,8 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Client {
     credentials: Credentials,
+    /// The only realms to answer, instead of the one that the credentials name.
+    only: Option<Vec<Vec<u8>>>,
     held: Vec<Held>,
 }
 
@@ -50,7 +53,27 @@ impl Client {
     /// A client that was challenged by nobody yet.
     #[must_use]
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, held: Vec::new() }
+        Self { credentials, only: None, held: Vec::new() }
+    }
+
+    /// A client that answers these realms and no other, whatever the credentials say.
+    #[must_use]
+    pub fn for_realms(credentials: Credentials, realms: Vec<Vec<u8>>) -> Self {
+        Self { credentials, only: Some(realms), held: Vec::new() }
+    }
+
+    /// The realms that asked so far, without escapes.
+    #[must_use]
+    pub fn realms(&self) -> Vec<Vec<u8>> {
+        self.held.iter().map(|held| unescape(&held.challenge.realm)).collect()
+    }
+
+    fn allows(&self, challenge: &Challenge) -> bool {
+        match (&self.only, &self.credentials.realm) {
+            (Some(only), _) => only.contains(&unescape(&challenge.realm)),
+            (None, Some(realm)) => challenge.is_for(realm),
+            (None, None) => true,
+        }
     }
 
     /// Takes the challenges of a 401 or 407: pairs of who asked and the header value. On `Ok` the
@@ -64,10 +87,9 @@ impl Client {
         values: impl IntoIterator<Item = (Challenger, &'a [u8])>,
     ) -> Result<(), DigestError> {
         let challenges = parse_challenges(values)?;
-        for challenge in select(&challenges, self.credentials.realm.as_deref())? {
-            self.take(challenge.clone())?;
-        }
-        Ok(())
+        let chosen = select_where(&challenges, |challenge| self.allows(challenge))?;
+        let chosen: Vec<Challenge> = chosen.into_iter().cloned().collect();
+        chosen.into_iter().try_for_each(|challenge| self.take(challenge))
     }
 
     fn take(&mut self, challenge: Challenge) -> Result<(), DigestError> {
@@ -81,6 +103,11 @@ impl Client {
             self.held.push(Held { challenge, count: 0, challenged: 1, stale: 0 });
             return Ok(());
         };
+        // A nonce that was answered and is called stale without another one to use instead.
+        let again = held.challenge.nonce == challenge.nonce;
+        if challenge.stale && again {
+            return Err(DigestError::StaleLoop(held.stale));
+        }
         if challenge.stale {
             held.stale = held.stale.saturating_add(1);
             if held.stale > MAX_STALE {
@@ -93,7 +120,9 @@ impl Client {
             }
         }
         held.challenge = challenge;
-        held.count = 0;
+        if !again {
+            held.count = 0;
+        }
         Ok(())
     }
 
@@ -197,10 +226,36 @@ mod tests {
     fn a_challenger_that_calls_everything_stale_is_given_up() {
         let mut client = client(None);
         challenge(&mut client, FRESH).unwrap();
-        for _ in 0..MAX_STALE {
-            assert_eq!(challenge(&mut client, STALE), Ok(()));
+        let stale = |n| format!(r#"Digest realm="r", nonce="s{n}", qop="auth", stale=true"#);
+        for n in 0..MAX_STALE {
+            assert_eq!(challenge(&mut client, &stale(n)), Ok(()));
         }
-        assert_eq!(challenge(&mut client, STALE), Err(DigestError::StaleLoop(MAX_STALE)));
+        assert_eq!(challenge(&mut client, &stale(MAX_STALE)), Err(DigestError::StaleLoop(MAX_STALE)));
+    }
+
+    #[test]
+    fn a_nonce_is_answered_once_whatever_is_said_of_it() {
+        let mut client = client(None);
+        challenge(&mut client, STALE).unwrap();
+        assert_eq!(challenge(&mut client, STALE), Err(DigestError::StaleLoop(0)));
+        // Used with success, and asked for again: its count goes on.
+        let mut client = super::tests::client(None);
+        challenge(&mut client, FRESH).unwrap();
+        assert!(only_value(&mut client).contains("nc=00000001"));
+        client.accepted();
+        challenge(&mut client, FRESH).unwrap();
+        assert!(only_value(&mut client).contains("nc=00000002"));
+    }
+
+    #[test]
+    fn only_the_realms_named_are_answered() {
+        let credentials =
+            Credentials { username: "bob".into(), password: Password::new("zanzibar"), realm: None };
+        let mut client = Client::for_realms(credentials, vec![b"r".to_vec()]);
+        let other = r#"Digest realm="other", nonce="n1", qop="auth""#;
+        assert_eq!(challenge(&mut client, other), Err(DigestError::OtherRealm));
+        challenge(&mut client, FRESH).unwrap();
+        assert_eq!(client.realms(), [b"r"]);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The side that asks: challenges that nobody else could have issued, and the check of answers.
 //!
-//! A nonce is its time of issue, a random part, and a keyed hash over both and the realm, so that
-//! nothing is stored for a challenge that is never answered. Memory is taken only by nonces that
-//! were answered rightly.
+//! A nonce is its time of issue, a random part, and a keyed hash over both, the realm and the
+//! address that it was given to, so that nothing is stored for a challenge that is never answered.
+//! Memory is taken only by nonces that were answered rightly.
+//!
+//! The nonce is looked at first and the answer only if it is good. So whoever has the password
+//! wrong is known to hear what we send to the address that he writes from, which makes it fair to
+//! count him; and guesses with a bad nonce learn nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -42,13 +47,15 @@ impl fmt::Debug for ServerKey {
     }
 }
 
-/// The part of a request that an answer is bound to.
+/// The part of a request that an answer is bound to, and where it came from.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLine<'a> {
     /// The method.
     pub method: &'a [u8],
     /// The Request-URI as received.
     pub uri: &'a [u8],
+    /// The address that the request came from. The port may change between challenge and answer.
+    pub source: IpAddr,
 }
 
 /// Why an answer isn't accepted, with the status to send.
@@ -66,7 +73,8 @@ pub enum Rejection {
     /// User name or password is wrong, or the user unknown: challenge anew, and count the try.
     #[error("user name or password is wrong")]
     Wrong,
-    /// The password is right, the nonce not valid any more: challenge with `stale=true`.
+    /// The nonce is too old, or not one that this address was given; the answer hasn't been looked
+    /// at. Challenge with `stale=true` (RFC 7616 §3.3).
     #[error("the nonce has run out")]
     Stale,
     /// The password is right, the count was used before: challenge with `stale=true`.
@@ -174,11 +182,11 @@ impl Authenticator {
     }
 
     /// The values of the `WWW-Authenticate` (or `Proxy-Authenticate`) headers to send, one per
-    /// algorithm in the order to send them (RFC 8760 §2.3). `random` must not repeat within a
-    /// nonce's life.
+    /// algorithm in the order to send them (RFC 8760 §2.3), for whoever is at `source`. `random`
+    /// must not repeat within a nonce's life.
     #[must_use]
-    pub fn challenges(&self, random: u64, stale: bool, now: Instant) -> Vec<Bytes> {
-        let nonce = self.nonce(NonceId { issued_ms: self.millis(now), random });
+    pub fn challenges(&self, source: IpAddr, random: u64, stale: bool, now: Instant) -> Vec<Bytes> {
+        let nonce = self.nonce(NonceId { issued_ms: self.millis(now), random }, source);
         let realm = String::from_utf8_lossy(&self.realm);
         let stale = if stale { ", stale=true" } else { "" };
         self.algorithms
@@ -213,6 +221,7 @@ impl Authenticator {
         if !same_uri(&answer.uri, request.uri) {
             return Err(Rejection::OtherUri);
         }
+        let id = self.live_nonce(&answer.nonce, request.source, now).ok_or(Rejection::Stale)?;
         let expected = Signed {
             algorithm,
             username: &answer.username,
@@ -227,19 +236,24 @@ impl Authenticator {
         if !equal_in_constant_time(response.as_bytes(), &answer.response) || password.is_none() {
             return Err(Rejection::Wrong);
         }
-        let id = self.live_nonce(&answer.nonce, now).ok_or(Rejection::Stale)?;
         self.use_count(id, *count)
     }
 
-    /// The nonce if it is ours, not too old, and not given up.
-    fn live_nonce(&mut self, text: &[u8], now: Instant) -> Option<NonceId> {
+    /// The nonce if this address was given it, and it is neither too old nor given up.
+    fn live_nonce(&mut self, text: &[u8], source: IpAddr, now: Instant) -> Option<NonceId> {
         let now_ms = self.millis(now);
         let life = millis(NONCE_LIFE);
         self.forget_before(now_ms.saturating_sub(life));
         let id = NonceId::read(text)?;
-        let ours = equal_in_constant_time(self.nonce(id).as_bytes(), text);
+        let ours = equal_in_constant_time(self.nonce(id, source).as_bytes(), text);
         let age = now_ms.checked_sub(id.issued_ms)?;
         (ours && age < life && self.floor.is_none_or(|floor| id > floor)).then_some(id)
+    }
+
+    /// Whether an answer is for the realm that is asked for here.
+    #[must_use]
+    pub fn is_addressed(&self, answer: &Authorization) -> bool {
+        answer.realm == self.realm
     }
 
     fn use_count(&mut self, id: NonceId, count: u32) -> Result<(), Rejection> {
@@ -264,9 +278,13 @@ impl Authenticator {
         millis(now.saturating_duration_since(self.epoch))
     }
 
-    fn nonce(&self, id: NonceId) -> String {
+    fn nonce(&self, id: NonceId, source: IpAddr) -> String {
         let mut nonce = format!("{:016x}{:016x}", id.issued_ms, id.random);
-        let seal = hmac_sha256(&self.key.0, &[nonce.as_bytes(), &self.realm]);
+        let source = match source.to_canonical() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
+        let seal = hmac_sha256(&self.key.0, &[nonce.as_bytes(), &source, &self.realm]);
         let half = seal.split_at(16).0;
         nonce.push_str(&hex(half));
         nonce

@@ -1,7 +1,9 @@
 use super::super::{Challenger, Client, Credentials};
 use super::*;
 
-const LINE: RequestLine<'static> = RequestLine { method: b"REGISTER", uri: b"sip:example.com" };
+const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 10));
+const LINE: RequestLine<'static> =
+    RequestLine { method: b"REGISTER", uri: b"sip:example.com", source: SOURCE };
 
 struct Bench {
     epoch: Instant,
@@ -28,7 +30,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn challenge(&mut self, random: u64, at: u64) {
-        let values = self.server.challenges(random, false, self.epoch + Duration::from_secs(at));
+        let values = self.server.challenges(SOURCE, random, false, self.epoch + Duration::from_secs(at));
         self.client.forget();
         self.client.on_challenges(values.iter().map(|v| (Challenger::Server, &v[..]))).unwrap();
     }
@@ -59,7 +61,7 @@ fn our_client_answers_our_challenge_and_reuses_its_nonce() {
 #[test]
 fn sha_256_is_offered_before_md5() {
     let bench = bench();
-    let values = bench.server.challenges(1, true, bench.epoch);
+    let values = bench.server.challenges(SOURCE, 1, true, bench.epoch);
     assert_eq!(values.len(), 2);
     let text = |n: usize| String::from_utf8(values[n].to_vec()).unwrap();
     assert!(text(0).contains("algorithm=SHA-256") && text(0).ends_with("stale=true"));
@@ -84,7 +86,7 @@ fn an_answer_is_accepted_once() {
 }
 
 #[test]
-fn after_sixty_seconds_a_right_answer_is_stale_and_a_wrong_one_is_wrong() {
+fn after_sixty_seconds_an_answer_is_stale_and_nothing_is_learned_of_whether_it_was_right() {
     let mut bench = bench();
     bench.challenge(1, 10);
     let answer = bench.answer();
@@ -93,7 +95,8 @@ fn after_sixty_seconds_a_right_answer_is_stale_and_a_wrong_one_is_wrong() {
     assert_eq!(bench.verify(&answer, 69), Ok(()));
     let answer = bench.answer();
     assert_eq!(bench.verify(&answer, 70), Err(Rejection::Stale));
-    assert_eq!(bench.verify(&wrong, 70), Err(Rejection::Wrong));
+    assert_eq!(bench.verify(&wrong, 69), Err(Rejection::Wrong));
+    assert_eq!(bench.verify(&wrong, 70), Err(Rejection::Stale));
     assert!(Rejection::Stale.is_stale() && !Rejection::Wrong.is_stale());
 }
 
@@ -101,7 +104,7 @@ fn after_sixty_seconds_a_right_answer_is_stale_and_a_wrong_one_is_wrong() {
 fn a_nonce_of_somebody_else_is_stale_whatever_its_form() {
     let mut bench = bench();
     let other = Authenticator::new("home \"1\"", ServerKey::new([8; 32]), bench.epoch);
-    let values = other.challenges(1, false, bench.epoch);
+    let values = other.challenges(SOURCE, 1, false, bench.epoch);
     bench.client.on_challenges([(Challenger::Server, &values[0][..])]).unwrap();
     let answer = bench.answer();
     assert_eq!(bench.verify(&answer, 1), Err(Rejection::Stale));
@@ -110,6 +113,20 @@ fn a_nonce_of_somebody_else_is_stale_whatever_its_form() {
     bench.client.on_challenges([(Challenger::Server, &made_up[..])]).unwrap();
     let answer = bench.answer();
     assert_eq!(bench.verify(&answer, 1), Err(Rejection::Stale));
+}
+
+#[test]
+fn a_nonce_is_good_at_the_address_it_was_given_to() {
+    let mut bench = bench();
+    bench.challenge(1, 0);
+    let answer = bench.answer();
+    let password = bench.password.clone();
+    let mut at = |source: &str| {
+        let line = RequestLine { source: source.parse().unwrap(), ..LINE };
+        bench.server.verify(&answer, line, Some(&password), bench.epoch)
+    };
+    assert_eq!(at("192.0.2.11"), Err(Rejection::Stale));
+    assert_eq!(at("::ffff:192.0.2.10"), Ok(()));
 }
 
 #[test]
@@ -135,7 +152,7 @@ fn an_answer_for_another_request_is_refused() {
     let answer = bench.answer();
     let password = bench.password.clone();
     let mut verify = |method: &[u8], uri: &[u8]| {
-        let line = RequestLine { method, uri };
+        let line = RequestLine { method, uri, source: SOURCE };
         bench.server.verify(&answer, line, Some(&password), bench.epoch)
     };
     assert_eq!(verify(b"REGISTER", b"sip:example.org"), Err(Rejection::OtherUri));
@@ -187,7 +204,7 @@ fn nonces_given_up_for_want_of_room_are_stale_and_memory_is_bounded() {
     assert_eq!(bench.server.floor, Some(id(9)));
     assert_eq!(bench.server.use_count(id(5), 2), Err(Rejection::Stale));
     let now = bench.epoch + Duration::from_secs(500);
-    assert_eq!(bench.server.live_nonce(b"", now), None);
+    assert_eq!(bench.server.live_nonce(b"", SOURCE, now), None);
     assert_eq!(bench.server.used.len(), 0);
 }
 

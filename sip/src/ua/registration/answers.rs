@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::digest::{Client, DigestError};
+use super::backoff::LONGEST_WAIT;
 use super::{
     Binding, Failure, MAX_EXPIRES, MAX_RETRY_AFTER, MIN_REFRESH, REFRESH_LEAD, REFUSED_WAIT,
     RegisterResponse, Registration, State,
@@ -118,9 +119,16 @@ impl Registration {
         retry_after: Option<u32>,
         now: Instant,
     ) {
+        let elsewhere = matches!(failure, Failure::Silence | Failure::Status(408 | 500..=599));
+        if elsewhere && self.registrar.next() {
+            let binding = binding.filter(|b| b.expires_at > now);
+            self.send_attempt(binding, false, now);
+            return;
+        }
+        let longest = self.registrar.longest_wait(LONGEST_WAIT, now);
         let wait = match &failure {
             Failure::Refused => REFUSED_WAIT,
-            _ => self.backoff.next(&mut self.random),
+            _ => self.backoff.next(longest, &mut self.random),
         };
         if let (Failure::Refused | Failure::Challenge(_), Some(client)) = (&failure, &mut self.client) {
             client.forget();

@@ -12,7 +12,7 @@ pub const MAX_REQUESTS: usize = 6;
 pub const RATE_WINDOW: Duration = Duration::from_millis(10_500);
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// Waits of 1, 2, 4, 8, 8, … seconds, each drawn from its upper half: so that a thousand trunks
 /// don't come back in the same instant, and none waits longer than 8 s.
@@ -26,10 +26,10 @@ impl Backoff {
         self.failures = 0;
     }
 
-    pub fn next(&mut self, random: &mut Seeded) -> Duration {
+    pub fn next(&mut self, most: Duration, random: &mut Seeded) -> Duration {
         let doubled = FIRST_WAIT.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1);
-        let longest = doubled.min(LONGEST_WAIT);
+        let longest = doubled.min(most);
         longest / 2 + random.below(longest / 2)
     }
 }
@@ -41,17 +41,26 @@ pub(super) struct RateGate {
 }
 
 impl RateGate {
-    /// Passes now, or says when to come again.
-    pub fn pass(&mut self, now: Instant) -> Result<(), Instant> {
+    /// Passes now, as one of at most `most`, or says when to come again.
+    pub fn pass(&mut self, now: Instant, most: usize) -> Result<(), Instant> {
         while self.passed.front().is_some_and(|first| *first + RATE_WINDOW <= now) {
             self.passed.pop_front();
         }
-        match self.passed.front() {
-            Some(first) if self.passed.len() >= MAX_REQUESTS => Err(*first + RATE_WINDOW),
-            _ => {
+        // Enough of the oldest have to leave the window for one more to have room in it.
+        let in_the_way = self.passed.len().checked_sub(most).and_then(|excess| self.passed.get(excess));
+        match in_the_way {
+            Some(blocking) => Err(*blocking + RATE_WINDOW),
+            None => {
                 self.passed.push_back(now);
                 Ok(())
             }
+        }
+    }
+
+    /// The one that passed at this moment didn't leave after all.
+    pub fn refund(&mut self, at: Instant) {
+        if let Some(index) = self.passed.iter().rposition(|passed| *passed == at) {
+            self.passed.remove(index);
         }
     }
 }
@@ -101,14 +110,14 @@ mod tests {
             let mut random = Seeded::new([seed; 32]);
             let mut backoff = Backoff::default();
             for longest in [1, 2, 4, 8, 8, 8].map(Duration::from_secs) {
-                let wait = backoff.next(&mut random);
+                let wait = backoff.next(LONGEST_WAIT, &mut random);
                 assert!(wait >= longest / 2 && wait <= longest, "seed {seed}: {wait:?} of {longest:?}");
             }
             for _ in 0..100 {
-                assert!(backoff.next(&mut random) <= LONGEST_WAIT);
+                assert!(backoff.next(LONGEST_WAIT, &mut random) <= LONGEST_WAIT);
             }
             backoff.reset();
-            assert!(backoff.next(&mut random) <= FIRST_WAIT);
+            assert!(backoff.next(LONGEST_WAIT, &mut random) <= FIRST_WAIT);
         }
     }
 
@@ -118,12 +127,30 @@ mod tests {
         let start = Instant::now();
         let mut gate = RateGate::default();
         for n in 0..6 {
-            assert_eq!(gate.pass(start + Duration::from_secs(n)), Ok(()));
+            assert_eq!(gate.pass(start + Duration::from_secs(n), 6), Ok(()));
         }
         let later = start + Duration::from_secs(6);
-        assert_eq!(gate.pass(later), Err(start + RATE_WINDOW));
-        assert_eq!(gate.pass(start + RATE_WINDOW), Ok(()));
-        assert!(gate.pass(start + RATE_WINDOW).is_err());
+        assert_eq!(gate.pass(later, 6), Err(start + RATE_WINDOW));
+        assert_eq!(gate.pass(start + RATE_WINDOW, 6), Ok(()));
+        assert!(gate.pass(start + RATE_WINDOW, 6).is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may start its clock anywhere")]
+    fn the_gate_keeps_one_back_and_gives_back_what_never_left() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut gate = RateGate::default();
+        for n in 0..5 {
+            assert_eq!(gate.pass(at(n), 5), Ok(()));
+        }
+        assert_eq!(gate.pass(at(5), 5), Err(start + RATE_WINDOW));
+        assert_eq!(gate.pass(at(5), 6), Ok(()));
+        // With six in the window two have to leave it before one of five has room.
+        assert_eq!(gate.pass(at(6), 5), Err(at(1) + RATE_WINDOW));
+        gate.refund(at(5));
+        gate.refund(at(4));
+        assert_eq!(gate.pass(at(6), 5), Ok(()));
     }
 
     #[test]

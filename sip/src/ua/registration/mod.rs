@@ -10,10 +10,15 @@
 //! - Silence, 5xx and all other failures back off exponentially with jitter, up to 8 s. Only
 //!   refused credentials wait 300 s: registrars lock accounts that keep guessing. A challenge
 //!   that can't be answered isn't a refusal, since anybody on the path can make one.
-//! - Never more than [`MAX_REQUESTS`] REGISTER in [`RATE_WINDOW`], whatever comes back.
+//! - An address that is silent, or fails with 5xx or 408, is left for the registrar's next one at
+//!   once (RFC 3263 §4.3); the wait comes when all have failed, and is the shorter the longer that
+//!   took, so that none of them comes back unnoticed.
+//! - Never more than [`MAX_REQUESTS`] REGISTER in [`RATE_WINDOW`], whatever comes back. The last of
+//!   them is kept for un-registering; what never left the machine doesn't count.
 
 mod answers;
 mod backoff;
+mod rounds;
 mod state;
 mod types;
 
@@ -23,6 +28,8 @@ use std::time::{Duration, Instant};
 use super::digest::Client;
 use backoff::{Backoff, RateGate, Seeded};
 pub use backoff::{MAX_REQUESTS, RATE_WINDOW};
+use rounds::Registrar;
+pub use rounds::{ATTEMPT, patience};
 pub use state::{Attempt, Binding, Failure, Pending, Phase, State};
 pub use types::{Config, Output, RegisterRequest, RegisterResponse};
 
@@ -58,6 +65,7 @@ pub struct Registration {
     announced: Phase,
     backoff: Backoff,
     gate: RateGate,
+    registrar: Registrar,
     random: Seeded,
     outputs: VecDeque<Output>,
 }
@@ -81,6 +89,7 @@ impl Registration {
             announced: Phase::Idle,
             backoff: Backoff::default(),
             gate: RateGate::default(),
+            registrar: Registrar::default(),
             random,
             outputs: VecDeque::new(),
         }
@@ -124,6 +133,12 @@ impl Registration {
             }
             leaving @ State::Unregistering { .. } => self.state = leaving,
         }
+    }
+
+    /// Tells what the last look-up gave: how many addresses the registrar has, and whether the
+    /// transport repeats nothing by itself. To be called before what became of a request is told.
+    pub fn located(&mut self, addresses: usize, reliable: bool) {
+        self.registrar.located(addresses, reliable);
     }
 
     /// The state now.
@@ -174,7 +189,17 @@ impl Registration {
         }
     }
 
-    /// The transaction timed out, or the request couldn't be sent.
+    /// The request never left this machine.
+    pub fn on_unsent(&mut self, now: Instant) {
+        if let State::Registering { attempt: Attempt { pending: Pending::Sent { at, .. }, .. }, .. }
+        | State::Unregistering { pending: Pending::Sent { at, .. }, .. } = &self.state
+        {
+            self.gate.refund(*at);
+        }
+        self.on_timeout_or_transport_failure(now);
+    }
+
+    /// The transaction timed out, or the transport failed after the request may have gone out.
     pub fn on_timeout_or_transport_failure(&mut self, now: Instant) {
         match self.take_state() {
             State::Registering { binding, attempt: Attempt { pending: Pending::Sent { .. }, .. } } => {
@@ -226,23 +251,25 @@ impl Registration {
 
 /// Sending, within the rate.
 impl Registration {
+    /// Begins anew, with the first address that a new look-up gives.
     fn attempt(&mut self, binding: Option<Binding>, now: Instant) {
+        self.registrar.begin(now);
         self.send_attempt(binding, false, now);
     }
 
     fn send_attempt(&mut self, binding: Option<Binding>, min_expires_taken: bool, now: Instant) {
-        let pending = self.send(self.expires, now);
+        let pending = self.send(self.expires, MAX_REQUESTS - 1, now);
         self.set(State::Registering { binding, attempt: Attempt { min_expires_taken, pending } });
     }
 
     fn send_removal(&mut self, binding: Option<Binding>, give_up_at: Instant, now: Instant) {
-        let pending = self.send(0, now);
+        let pending = self.send(0, MAX_REQUESTS, now);
         self.set(State::Unregistering { binding, pending, give_up_at });
     }
 
-    /// Sends if the rate allows it now, else says when it will.
-    fn send(&mut self, expires: u32, now: Instant) -> Pending {
-        if let Err(at) = self.gate.pass(now) {
+    /// Sends if the rate, of `most` requests, allows it now, else says when it will.
+    fn send(&mut self, expires: u32, most: usize, now: Instant) -> Pending {
+        if let Err(at) = self.gate.pass(now, most) {
             return Pending::ToSend { at };
         }
         self.cseq = self.cseq % (MAX_CSEQ - 1) + 1;
@@ -256,6 +283,8 @@ impl Registration {
             from_tag: self.from_tag.clone(),
             expires,
             authorization,
+            turn: self.registrar.turn(),
+            anew: self.registrar.take_anew(),
         }));
         Pending::Sent { cseq: self.cseq, at: now, expires }
     }

@@ -31,6 +31,11 @@ pub struct RegisterRequest {
     pub expires: u32,
     /// Headers that answer the challenges so far.
     pub authorization: Vec<Answer>,
+    /// Which of the registrar's addresses it goes to, counted from 0 in the order of the last
+    /// look-up. For how long it is to be waited for, [`super::patience`] says.
+    pub turn: usize,
+    /// The addresses are to be looked up before; else those of the last look-up still count.
+    pub anew: bool,
 }
 
 /// What of a final response to a REGISTER the machine looks at.

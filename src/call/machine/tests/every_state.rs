@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use media::playout::UtteranceId;
 
-use super::rig::{Rig, kept, key, notify, report, response, spec, tool, transfer};
+use super::rig::{Rig, answered, kept, key, notify, report, response, spec, tool, transfer};
 use crate::call::machine::{Input, Phase, RecordingEnd, TimerKind};
 use crate::call::record::EndReason;
-use crate::call::transfer::AttemptId;
+use crate::call::transfer::{AttemptId, ReferPolicy};
 use crate::tool::{TelephonyCommand, ToolCallId};
 
 /// Every state, and every stage within it.
 pub(super) fn every_state() -> Vec<(&'static str, Rig)> {
     let mut states = vec![
         ("offered", Rig::new(spec())),
+        ("planned", Rig::outbound()),
+        ("dialing", Rig::dialing()),
+        ("ringing out", Rig::ringing()),
         ("early", Rig::early()),
         ("awaiting ack", Rig::awaiting_ack()),
         ("conversation", Rig::established()),
@@ -27,6 +30,10 @@ pub(super) fn every_state() -> Vec<(&'static str, Rig)> {
         }
         states.push((name, rig));
     };
+    and("called", Rig::ringing(), &[Input::AgentReady, answered()]);
+    and("called and nothing heard before", Rig::dialing(), &[answered()]);
+    and("given up", Rig::ringing(), &[Input::KillNow]);
+    and("answered in spite of CANCEL", Rig::ringing(), &[Input::Goodbye, answered()]);
     and("answering", Rig::early(), &[Input::AgentReady]);
     and("answering too late", Rig::early(), &[Input::AgentReady, Input::KillNow]);
     let mut late = Rig::early();
@@ -58,6 +65,13 @@ pub(super) fn every_input() -> Vec<Input> {
         refused,
         Input::AgentReady,
         Input::AgentFailed,
+        Input::Progress { status: 100 },
+        Input::Progress { status: 183 },
+        answered(),
+        Input::PeerAnswered { media: false, refer: ReferPolicy::PeerCannot },
+        Input::PeerRefused { status: 486, heard: true },
+        Input::PeerRefused { status: 503, heard: false },
+        Input::Redirected,
         Input::AnswerSent,
         Input::MediaFailed { status: 488 },
         Input::Acked,
@@ -115,7 +129,8 @@ pub(super) fn every_input() -> Vec<Input> {
     inputs
 }
 
-const TIMERS: [TimerKind; 13] = [
+const TIMERS: [TimerKind; 14] = [
+    TimerKind::NoAnswer,
     TimerKind::AgentReady,
     TimerKind::AgentLate,
     TimerKind::Speech,
@@ -152,7 +167,8 @@ fn every_input_in_every_state_leaves_a_call_that_can_end() {
 #[test]
 fn every_state_with_a_caller_ends_without_the_caller_doing_anything() {
     for (name, mut rig) in every_state() {
-        if matches!(rig.phase(), Phase::Offered) {
+        // Both wait for their admission alone.
+        if matches!(name, "offered" | "planned") {
             continue;
         }
         // Half an hour in which only timers run out, then the journal answers.

@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::every_state::every_input;
-use super::rig::{Rig, spec};
+use super::rig::{Rig, answered, spec};
 use crate::call::machine::{CallSpec, Input, Phase, RecordingEnd};
 use crate::call::transfer::ReferPolicy;
 
@@ -30,6 +30,9 @@ fn random_calls_keep_the_rules_and_come_to_an_end() {
             max_duration: Duration::from_secs(random.random_range(0..1000)),
             ..spec()
         });
+        if random.random_bool(0.3) {
+            rig = Rig::outbound();
+        }
         for _ in 0..STEPS {
             step(&mut rig, &inputs, &mut random);
         }
@@ -43,7 +46,14 @@ fn step(rig: &mut Rig, inputs: &[Input], random: &mut StdRng) {
         0..3 => drop(rig.pass(Duration::from_millis(random.random_range(0..8000)))),
         3..5 => drop(rig.heard()),
         5 => {
-            let alive = [Input::Admitted, Input::AgentReady, Input::AnswerSent, Input::Acked];
+            let alive = [
+                Input::Admitted,
+                Input::AgentReady,
+                Input::AnswerSent,
+                Input::Acked,
+                Input::Progress { status: 180 },
+                answered(),
+            ];
             rig.give(alive.choose(random).unwrap().clone());
         }
         _ => {
@@ -60,6 +70,8 @@ fn step(rig: &mut Rig, inputs: &[Input], random: &mut StdRng) {
                     | Input::Cancelled
                     | Input::Refused { .. }
                     | Input::MediaFailed { .. }
+                    | Input::PeerRefused { .. }
+                    | Input::PeerAnswered { media: false, .. }
             );
             if !deadly || random.random_bool(0.15) {
                 rig.give(input.clone());

@@ -37,6 +37,7 @@ pub(super) struct Seen {
     pub(super) recording: bool,
     agent_closed: bool,
     answered: bool,
+    given_up: bool,
 }
 
 /// A Sunday: destinations with office hours are closed.
@@ -94,6 +95,29 @@ impl Rig {
             last_said: UtteranceId(0),
             seen: Seen::default(),
         }
+    }
+
+    /// A call of ours that is to be answered within 45 s.
+    pub(super) fn outbound() -> Self {
+        let mut outbound = spec();
+        outbound.record.direction = Direction::Outbound;
+        let mut rig = Self::new(spec());
+        rig.machine = Machine::outbound(outbound, Duration::from_secs(45), rig.now);
+        rig
+    }
+
+    /// A call of ours whose INVITE is out.
+    pub(super) fn dialing() -> Self {
+        let mut rig = Self::outbound();
+        rig.give(Input::Admitted);
+        rig
+    }
+
+    /// A call of ours that rings.
+    pub(super) fn ringing() -> Self {
+        let mut rig = Self::dialing();
+        rig.give(Input::Progress { status: 180 });
+        rig
     }
 
     /// A caller whose agent is getting ready.
@@ -196,6 +220,10 @@ impl Rig {
 
     /// Gives everything that the end of a call waits for.
     pub(super) fn finish(&mut self) {
+        if matches!(self.phase(), Phase::Dialing | Phase::Ringing) {
+            self.give(Input::KillNow);
+        }
+        self.give(Input::PeerRefused { status: 487, heard: true });
         self.give(Input::PeerBye);
         self.give(Input::ByeDone);
         self.seconds(10);
@@ -242,9 +270,14 @@ impl Rig {
                 self.timers.retain(|(_, known)| known != kind);
             }
             Effect::SendBye { .. } => {
-                assert!(seen.answered, "BYE for a call that was never answered");
+                assert!(seen.answered || seen.given_up, "BYE for a call that was never answered");
                 seen.byes += 1;
                 assert_eq!(seen.byes, 1, "a second BYE");
+            }
+            Effect::Dial => assert!(!seen.answered && !seen.given_up, "dialed once more"),
+            Effect::GiveUp => {
+                assert!(!seen.answered, "cancelled after the answer");
+                seen.given_up = true;
             }
             Effect::Reject { .. } => assert!(!seen.answered, "refused after the answer"),
             Effect::Record(CallEvent::Ended(_)) => {
@@ -286,6 +319,11 @@ pub(super) fn transfer(id: &str, destination: &str) -> Input {
     tool(id, TelephonyCommand::Transfer { destination, confirmed: true })
 }
 
+/// Whoever we call answers.
+pub(super) fn answered() -> Input {
+    Input::PeerAnswered { media: true, refer: ReferPolicy::Allowed }
+}
+
 pub(super) fn key(key: char) -> Input {
     Input::Digit(Digit::from_char(key).unwrap())
 }
@@ -313,6 +351,8 @@ fn line(effect: &Effect) -> Option<String> {
         Effect::Ring => "ring".to_owned(),
         Effect::ConnectAgent => "connect agent".to_owned(),
         Effect::Answer => "answer".to_owned(),
+        Effect::Dial => "dial".to_owned(),
+        Effect::GiveUp => "give up".to_owned(),
         Effect::Reject { status, retry_after: None } => format!("reject {status}"),
         Effect::Reject { status, retry_after: Some(after) } => {
             format!("reject {status}, retry after {}", after.as_secs())
@@ -353,5 +393,6 @@ fn agent_line(input: &AgentInput) -> Option<String> {
         AgentInput::Played { .. } => return None,
         AgentInput::Resume => "resume".to_owned(),
         AgentInput::Close => "close agent".to_owned(),
+        AgentInput::SpeechStarted { .. } | AgentInput::SpeechStopped { .. } => "speech".to_owned(),
     })
 }

@@ -1,0 +1,107 @@
+//! Media with a softphone: encrypted, and wide-band.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::audio;
+use crate::baresip::{Baresip, Phone};
+use crate::program::SOON;
+use crate::service::Service;
+
+const NUMBER: &str = "+12025550101";
+const GREETING: &str = "thank-you-for-calling-harbor-homes";
+/// How long the caller stays: longer than the greeting.
+const SAYS: Duration = Duration::from_secs(5);
+
+/// A service with a trunk for the softphone, which names another address of this machine in its SDP
+/// than the one it calls from.
+fn service(directory: &TempDir, more: &str) -> Service {
+    let config = directory.path().join("offhook.toml");
+    let text = format!(
+        "[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"127.0.0.0/8\"]\nmedia_source = \"latch\"\n\
+         media_prefixes = [\"127.0.0.0/8\"]\n{more}"
+    );
+    std::fs::write(&config, text).unwrap();
+    Service::start(Some(&config))
+}
+
+/// Calls, listens and hangs up: what was heard, and the record.
+fn call(more: &str, phone: Phone<'_>) -> (Vec<i16>, serde_json::Value) {
+    let directory = TempDir::new().unwrap();
+    let mut service = service(&directory, more);
+    let mut phone = Baresip::start(&Phone { says: SAYS, ..phone });
+    phone.call(&format!("sip:{NUMBER}@{}", service.sip));
+    phone.call_ended(SAYS + SOON);
+    service.stop();
+    let mut calls = service.calls();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    (phone.heard(), calls.remove(0))
+}
+
+fn is_whole(name: &str, heard: &[i16], record: &serde_json::Value, error_allowed: f32) {
+    let greeting = audio::shipped("en-us", GREETING);
+    let found = audio::find(&greeting, heard);
+    let there = &heard[found.at..found.at + greeting.len()];
+    let error = audio::largest_error(&greeting, there);
+    println!(
+        "{name}: correlation {:.4} at {:.3} s, hole {} ms, largest error {:.2} %, {}",
+        found.correlation,
+        found.seconds(),
+        audio::longest_hole(&greeting, there),
+        error * 100.0,
+        record["media"]
+    );
+    assert!(found.correlation > 0.98 && error < error_allowed, "{found:?} {error}");
+    let media = &record["media"];
+    let received = media["packets_received"].as_u64().unwrap();
+    assert!(received > u64::try_from(SAYS.as_millis() / 20).unwrap() / 2, "we hear the caller: {record}");
+    assert_eq!((&media["packets_lost"], &media["packets_refused"]), (&0.into(), &media["packets_refused"]));
+    assert!(media["mos"].as_f64().unwrap() > 4.0, "{media}");
+}
+
+#[test]
+fn a_softphone_that_demands_srtp_is_heard_and_hears() {
+    let phone = Phone { encryption: Some("srtp-mand"), ..Phone::default() };
+    let (heard, record) = call("srtp = \"require\"\n", phone);
+    assert_eq!(record["media"]["srtp"], "AEAD_AES_256_GCM", "its first suite: {record}");
+    is_whole("SRTP demanded", &heard, &record, 0.001);
+}
+
+#[test]
+fn a_softphone_that_would_like_srtp_gets_it_where_it_is_offered() {
+    let phone = Phone { encryption: Some("srtp"), ..Phone::default() };
+    let (heard, record) = call("srtp = \"offer\"\n", phone);
+    assert!(record["media"]["srtp"].is_string(), "{record}");
+    is_whole("SRTP wished for", &heard, &record, 0.001);
+}
+
+#[test]
+fn a_softphone_that_would_like_srtp_is_heard_in_the_clear_where_it_is_off() {
+    let phone = Phone { encryption: Some("srtp"), ..Phone::default() };
+    let (heard, record) = call("", phone);
+    assert!(record["media"]["srtp"].is_null(), "{record}");
+    is_whole("SRTP off", &heard, &record, 0.001);
+}
+
+#[test]
+fn a_softphone_without_srtp_is_refused_where_it_is_required() {
+    let directory = TempDir::new().unwrap();
+    let mut service = service(&directory, "srtp = \"require\"\n");
+    let uri = format!("sip:{NUMBER}@{}", service.sip);
+    let phone = Baresip::start(&Phone { dials: Some(&uri), ..Phone::default() });
+    let line = phone.program.line(&["488"], SOON);
+    println!("{line}");
+    service.stop();
+    let calls = service.calls();
+    assert_eq!(calls[0]["end_reason"], "rejected_media", "{calls:?}");
+}
+
+#[test]
+fn a_softphone_with_g722_hears_the_greeting_wide_band() {
+    let (heard, record) =
+        call("codecs = [\"g722\", \"pcma\"]\n", Phone { codec: "G722", ..Phone::default() });
+    assert_eq!(record["media"]["codec"], "G722", "{record}");
+    // What is compared is at 8 kHz; the codec's noise is more than a law's, and no click is that large.
+    is_whole("G.722", &audio::halved(&heard), &record, 1.0);
+}
