@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::codec::Codec;
+use media::jitter_buffer::JitterRange;
 use media::sdp::{CodecOrder, LocalMedia, SdpError, SrtpPolicy};
 use media::session::{Prefix, SourcePolicy};
 use media::srtp::Seed;
@@ -12,7 +13,7 @@ use rand::Rng;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start};
+use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start, Terms};
 use super::machine::{CallSpec, Input};
 use super::ports::IncomingInvite;
 use super::record::{CallRecord, Direction, EndReason, Party, RawText};
@@ -235,13 +236,11 @@ impl Inbound {
         let mut local = local_media(address, port.local().port(), policy);
         // The first of the offer's codecs that the trunk has, as RFC 3264 §6.1 suggests.
         local.order = CodecOrder::Offer;
-        let source = source_policy(&policy.source);
-        Media::negotiate(port, local, source, flow.peer.ip(), offered.invite.offer.as_ref()).map_err(
-            |error| {
-                tracing::info!(%error, "an offer can't be answered");
-                Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
-            },
-        )
+        let terms = terms(policy, flow.peer.ip());
+        Media::negotiate(port, local, terms, offered.invite.offer.as_ref()).map_err(|error| {
+            tracing::info!(%error, "an offer can't be answered");
+            Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
+        })
     }
 
     fn record(&self, offered: &Offered, tenant: &TenantId, handle: &CallHandle) -> CallRecord {
@@ -310,7 +309,13 @@ fn codec_of(codec: config::Codec) -> Option<Codec> {
     }
 }
 
-pub(super) fn source_policy(source: &MediaSource) -> SourcePolicy {
+/// What the trunk says of media beside that; the peer signals from `signalling`.
+pub(super) fn terms(policy: &config::MediaPolicy, signalling: IpAddr) -> Terms {
+    let jitter = JitterRange::new(policy.jitter_min_ms, policy.jitter_max_ms);
+    Terms { source: source_policy(&policy.source), signalling, jitter }
+}
+
+fn source_policy(source: &MediaSource) -> SourcePolicy {
     match source {
         MediaSource::Exact => SourcePolicy::Exact,
         MediaSource::Address => SourcePolicy::Address,

@@ -218,6 +218,10 @@ pub struct MediaPolicy {
     pub srtp: SrtpMode,
     /// Packet time that our own offers ask for, in milliseconds. Default 20.
     pub ptime_ms: u8,
+    /// Bounds of the jitter buffer's delay in milliseconds. Default 40 to 120.
+    pub jitter_min_ms: u16,
+    /// See `jitter_min_ms`.
+    pub jitter_max_ms: u16,
 }
 
 choice! {
@@ -470,6 +474,8 @@ impl Default for MediaPolicy {
             source: MediaSource::Address,
             srtp: SrtpMode::Off,
             ptime_ms: 20,
+            jitter_min_ms: 40,
+            jitter_max_ms: 120,
         }
     }
 }

@@ -216,6 +216,8 @@ fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
     let codecs = codecs(table, defaults.codecs, sink);
     let srtp = table.or("srtp", defaults.srtp, sink);
     let ptime_ms = ptime(table, sink).unwrap_or(defaults.ptime_ms);
+    let (jitter_min_ms, jitter_max_ms) =
+        jitter(table, (defaults.jitter_min_ms, defaults.jitter_max_ms), sink);
     let dtmf = table.or("dtmf", defaults.dtmf, sink);
     let source = table.or("media_source", SourceWord::Address, sink);
     let prefixes = table.list::<Cidr>("media_prefixes", sink).map(|l| l.value);
@@ -229,7 +231,7 @@ fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
         SourceWord::Address => MediaSource::Address,
         SourceWord::Latch => MediaSource::Latch { prefixes: prefixes.unwrap_or_default() },
     };
-    MediaPolicy { codecs, dtmf, source, srtp, ptime_ms }
+    MediaPolicy { codecs, dtmf, source, srtp, ptime_ms, jitter_min_ms, jitter_max_ms }
 }
 
 fn codecs(table: &mut Table<'_>, default: Vec<Codec>, sink: &mut Sink<'_>) -> Vec<Codec> {
@@ -239,6 +241,18 @@ fn codecs(table: &mut Table<'_>, default: Vec<Codec>, sink: &mut Sink<'_>) -> Ve
         refuse(table, &["codecs"], reason, sink);
     }
     listed.value
+}
+
+fn jitter(table: &mut Table<'_>, default: (u16, u16), sink: &mut Sink<'_>) -> (u16, u16) {
+    let mut bound = |key, default: u16| {
+        let asked = table.whole(key, 20..=200, sink);
+        asked.and_then(|l| u16::try_from(l.value).ok()).unwrap_or(default)
+    };
+    let (least, most) = (bound("jitter_min_ms", default.0), bound("jitter_max_ms", default.1));
+    if least > most {
+        refuse(table, &["jitter_min_ms"], "it is above `jitter_max_ms`, which is 120 by default", sink);
+    }
+    (least, most)
 }
 
 fn ptime(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Option<u8> {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use sdp_types::{Attribute, Connection, Media, Session};
+use sdp_types::{AddrType, Attribute, Connection, Media, Session};
 use smallvec::SmallVec;
 
 use super::crypto::{self, Crypto};
@@ -123,7 +123,12 @@ pub(super) fn is_audio(media: &Media) -> bool {
 fn unicast(connection: &Connection) -> Option<IpAddr> {
     let address = connection.try_address().ok()?.ip;
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-    (!address.is_multicast() && !broadcast).then_some(address)
+    let as_said = match connection.addrtype {
+        AddrType::Ip4 => address.is_ipv4(),
+        AddrType::Ip6 => address.is_ipv6(),
+        AddrType::Other(_) => false,
+    };
+    (as_said && !address.is_multicast() && !broadcast).then_some(address)
 }
 
 /// The media level overrides the session level (RFC 8866 §6.7); sendrecv without either.

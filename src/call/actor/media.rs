@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use media::jitter_buffer::JitterRange;
 use media::playout::PlayoutCommand;
 use media::sdp::{LocalMedia, Negotiated, SdpError, answer, offer};
 use media::session::{Agreement, SessionConfig, SourcePolicy};
@@ -23,8 +24,7 @@ const PLAYOUT: usize = 32;
 /// The call's audio.
 pub struct Media {
     local: LocalMedia,
-    source: SourcePolicy,
-    signalling: IpAddr,
+    terms: Terms,
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
     stats: Option<MediaStats>,
@@ -32,6 +32,17 @@ pub struct Media {
     offered: Option<LocalMedia>,
     /// What early media agreed.
     agreed: Option<Agreement>,
+}
+
+/// What a trunk says of the media of its calls, beside what is negotiated.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Where it may come from.
+    pub source: SourcePolicy,
+    /// Where the signalling comes from.
+    pub signalling: IpAddr,
+    /// Bounds of the jitter buffer.
+    pub jitter: JitterRange,
 }
 
 enum Stage {
@@ -55,8 +66,7 @@ impl Media {
     pub fn negotiate(
         port: Box<dyn MediaPort>,
         mut local: LocalMedia,
-        source: SourcePolicy,
-        signalling: IpAddr,
+        terms: Terms,
         offered: Option<&Bytes>,
     ) -> Result<Self, SdpError> {
         let agreed = match offered {
@@ -69,20 +79,15 @@ impl Media {
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None })
+        Ok(Self { local, terms, stage, playout, stats: None, offered: None, agreed: None })
     }
 
     /// For a call of ours: the offer is ours to make.
     #[must_use]
-    pub fn offering(
-        port: Box<dyn MediaPort>,
-        local: LocalMedia,
-        source: SourcePolicy,
-        signalling: IpAddr,
-    ) -> Self {
+    pub fn offering(port: Box<dyn MediaPort>, local: LocalMedia, terms: Terms) -> Self {
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed: None };
-        Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None }
+        Self { local, terms, stage, playout, stats: None, offered: None, agreed: None }
     }
 
     /// For a call that is refused.
@@ -92,8 +97,11 @@ impl Media {
         let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
             local: LocalMedia::new(nowhere, 0, 0),
-            source: SourcePolicy::Address,
-            signalling: nowhere,
+            terms: Terms {
+                source: SourcePolicy::Address,
+                signalling: nowhere,
+                jitter: JitterRange::default(),
+            },
             stage: Stage::Gone,
             playout,
             stats: None,
@@ -181,8 +189,9 @@ impl Media {
                 let agreement = Agreement::from(&*agreed);
                 let (ssrc, sequence, timestamp) = (random.random(), random.random(), random.random());
                 let mut config = SessionConfig::new(agreement, ssrc, sequence, timestamp);
-                config.source = self.source.clone();
-                config.signalling = Some(self.signalling);
+                config.source = self.terms.source.clone();
+                config.signalling = Some(self.terms.signalling);
+                config.jitter = self.terms.jitter;
                 config.ntp = ntp(SystemTime::now());
                 self.stage = Stage::Flowing(port.attach(config, commands, mailbox));
             }

@@ -22,7 +22,7 @@ use sip::dialog::DialogId;
 use tokio::sync::mpsc;
 
 pub use self::mail::{CallHandle, Mail, Signal, Stop};
-pub use self::media::Media;
+pub use self::media::{Media, Terms};
 pub use self::outgoing::{Answer, Outgoing};
 use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
 use super::ports::{CallTrace, MediaPorts, RecordSink, Signalling};

@@ -20,7 +20,7 @@ pub use self::repeats::Repeats;
 use self::repeats::Seen;
 pub use self::route::{Destination, Route};
 use super::actor::{Actor, CallHandle, Line, MAILBOX, Media, Outgoing, ReferForm, Services, Start};
-use super::inbound::{local_media, source_policy};
+use super::inbound::{local_media, terms};
 use super::machine::{CallSpec, Input};
 use super::ports::{NoPort, Way, Ways};
 use super::record::{CallRecord, Direction, Party, RawText};
@@ -247,7 +247,7 @@ impl Outbound {
         let address = self.advertised.unwrap_or(way.local.ip());
         let local = local_media(address, port.local().port(), &trunk.media);
         let peer = way.hops.first().map_or(way.local.ip(), |hop| hop.address.ip());
-        Ok(Media::offering(port, local, source_policy(&trunk.media.source), peer))
+        Ok(Media::offering(port, local, terms(&trunk.media, peer)))
     }
 
     fn spec(&self, call: CallId, tenant: Arc<Tenant>, trunk: &config::Trunk, route: &Route) -> CallSpec {
