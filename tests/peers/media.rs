@@ -64,7 +64,7 @@ fn is_whole(name: &str, heard: &[i16], record: &serde_json::Value, error_allowed
 fn a_softphone_that_demands_srtp_is_heard_and_hears() {
     let phone = Phone { encryption: Some("srtp-mand"), ..Phone::default() };
     let (heard, record) = call("srtp = \"require\"\n", phone);
-    assert_eq!(record["media"]["srtp"], "AEAD_AES_256_GCM", "its first suite: {record}");
+    assert_eq!(record["media"]["srtp"], "AES_CM_128_HMAC_SHA1_80", "its first suite: {record}");
     is_whole("SRTP demanded", &heard, &record, 0.001);
 }
 
