@@ -4,6 +4,7 @@ mod bans;
 mod call;
 mod calls;
 mod control;
+mod recording;
 mod reload;
 mod serve;
 mod speech;
@@ -63,6 +64,9 @@ enum Command {
     /// Work on tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Work on recordings of calls.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
+        Some(Command::Recording(command)) => recording::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

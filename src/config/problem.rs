@@ -142,6 +142,9 @@ pub enum ProblemKind {
     /// An address range whose address isn't the first of the range.
     #[error("the address is inside the network; write \"{0}\" for the whole network, or the address alone")]
     InsideNetwork(Cidr),
+    /// A key for recordings that isn't one.
+    #[error("is no key: write 32 random bytes in hexadecimal, as `openssl rand -hex 32` makes them")]
+    NotAKey,
     /// A key that this configuration needs.
     #[error("is missing; {0}")]
     Missing(&'static str),

@@ -139,6 +139,10 @@ fn mistakes_are_told_with_place_and_remedy() {
         ),
         ("service = 3\n", "key `service`: holds a value of type integer; write a table"),
         ("[trunk]\nname = 'x'\n", "[[trunk]] with two brackets"),
+        (
+            "[service]\nrecording_key = 'secret'\n",
+            "key `recording_key`: is no key: write 32 random bytes in hexadecimal",
+        ),
         ("[service]\nsip = \n", "f.toml:2:7: not valid TOML"),
         ("[service]\nsip = '127.0.0.1:1'\nsip = '127.0.0.1:2'\n", "f.toml:3:1: not valid TOML"),
     ] {

@@ -102,6 +102,18 @@ fn a_softphone_with_g722_hears_the_greeting_wide_band() {
     let (heard, record) =
         call("codecs = [\"g722\", \"pcma\"]\n", Phone { codec: "G722", ..Phone::default() });
     assert_eq!(record["media"]["codec"], "G722", "{record}");
-    // What is compared is at 8 kHz; the codec's noise is more than a law's, and no click is that large.
-    is_whole("G.722", &audio::halved(&heard), &record, 1.0);
+    let greeting = audio::shipped("en-us", GREETING);
+    // The codec's filters delay by a part of a sample at 8 kHz: either half of the samples may fit better.
+    let halves = [audio::halved(&heard), audio::halved(&heard[1..])];
+    let best = halves.iter().map(|heard| (audio::find(&greeting, heard), heard));
+    let (found, heard) = best.max_by(|(a, _), (b, _)| a.correlation.total_cmp(&b.correlation)).unwrap();
+    let hole = audio::longest_hole(&greeting, &heard[found.at..found.at + greeting.len()]);
+    println!(
+        "G.722: correlation {:.4} at {:.3} s, hole {hole} ms, {}",
+        found.correlation,
+        found.seconds(),
+        record["media"]
+    );
+    assert!(found.correlation > 0.95 && hole <= 60, "{found:?}, {hole} ms");
+    assert_eq!(record["media"]["packets_lost"], 0, "{record}");
 }

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use super::handle::{Control, EventSink, beep};
 use super::ports::PortPair;
 use super::quality::Quality;
-use super::recorder::{Job, RecordingEnd};
+use super::recorder::{Job, RecordingEnd, RecordingId};
+use super::tape::{Spares, Tape};
 use super::{CALLER_FRAME, CallerFrame, RtpEvent};
 use crate::net::batch::ReceiveArena;
 
@@ -40,6 +41,7 @@ pub(super) struct Bench {
     pub(super) sent: u64,
     pub(super) send_failed: u64,
     pub(super) quality: Quality,
+    pub(super) spares: Spares,
 }
 
 pub(super) struct Call {
@@ -56,6 +58,8 @@ pub(super) struct Call {
     audio: Option<mpsc::Sender<CallerFrame>>,
     block: Block,
     recording: Option<Recording>,
+    /// The recording of the whole call, if it is recorded.
+    tape: Option<Tape>,
     /// Orders for the recorder that its channel had no room for.
     backlog: VecDeque<Job>,
     /// Anything arrived on the port.
@@ -114,6 +118,7 @@ impl Call {
             audio,
             block: Block { samples: [0; CALLER_FRAME], length: 0 },
             recording: None,
+            tape: None,
             backlog: VecDeque::new(),
             carried: false,
             turns: 0,
@@ -137,6 +142,7 @@ impl Call {
         self.flush_backlog(&bench.jobs);
         if self.closed.load(Ordering::Acquire) {
             self.stop_recording(RecordingEnd::Closed, &bench.jobs);
+            self.stop_tape(&bench.jobs);
             if !self.backlog.is_empty() {
                 return true;
             }
@@ -254,6 +260,9 @@ impl Call {
                 }
             }
             self.listen(&bench.jobs);
+            if let Some(tape) = &mut self.tape {
+                tape.take(&self.session, &bench.spares, &bench.jobs);
+            }
         }
         if let Some(length) = self.session.poll_rtcp(now, &mut bench.packet) {
             self.send_report(bench, length);
@@ -299,7 +308,7 @@ impl Call {
                 None
             };
             if let Some(end) = end {
-                let stop = Job::Stop(active.id, end);
+                let stop = Job::Stop(RecordingId { call: active.id, whole: false }, end);
                 *recording = None;
                 order(backlog, jobs, stop);
             }
@@ -342,12 +351,19 @@ impl Call {
                 order(&mut self.backlog, jobs, Job::Start(self.id, spec, events));
             }
             Control::StopRecording => self.stop_recording(RecordingEnd::Stopped, jobs),
+            Control::RecordCall(spec, events) => {
+                if self.tape.is_none() {
+                    self.tape = Some(Tape::new(RecordingId { call: self.id, whole: true }));
+                    order(&mut self.backlog, jobs, Job::StartTape(self.id, spec, events));
+                }
+            }
         }
     }
 
     /// Completes the recording, waiting for the recorder: for the end of the process only.
     pub(super) fn close(&mut self, jobs: &SyncSender<Job>) {
         self.stop_recording(RecordingEnd::Closed, jobs);
+        self.stop_tape(jobs);
         for job in self.backlog.drain(..) {
             // A recorder that is gone takes no orders.
             let _ = jobs.send(job);
@@ -362,7 +378,14 @@ impl Call {
 
     fn stop_recording(&mut self, end: RecordingEnd, jobs: &SyncSender<Job>) {
         if let Some(recording) = self.recording.take() {
-            order(&mut self.backlog, jobs, Job::Stop(recording.id, end));
+            order(&mut self.backlog, jobs, Job::Stop(RecordingId { call: recording.id, whole: false }, end));
+        }
+    }
+
+    fn stop_tape(&mut self, jobs: &SyncSender<Job>) {
+        if let Some(mut tape) = self.tape.take() {
+            tape.hand_over(jobs);
+            order(&mut self.backlog, jobs, Job::Stop(tape.id(), RecordingEnd::Closed));
         }
     }
 

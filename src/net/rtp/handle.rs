@@ -10,7 +10,7 @@ use media::session::Agreement;
 use tokio::sync::mpsc;
 
 use super::call::Call;
-use super::recorder::RecordingSpec;
+use super::recorder::{RecordingSpec, TapeSpec};
 use super::{CallerFrame, RtpEvent};
 
 /// Takes an event, or gives it back when there is no room.
@@ -33,6 +33,7 @@ pub(super) enum Control {
     Audio(Option<mpsc::Sender<CallerFrame>>),
     Record(RecordingSpec, EventSink),
     StopRecording,
+    RecordCall(TapeSpec, EventSink),
 }
 
 /// Why an order was not taken.
@@ -138,6 +139,15 @@ impl MediaHandle {
     /// When the order was not taken.
     pub fn stop_recording(&self) -> Result<(), ControlError> {
         self.order(Control::StopRecording)
+    }
+
+    /// Records the whole call from now on, until its media ends; once. It ends with one
+    /// [`RtpEvent::RecordingStopped`], as that of [`MediaHandle::record`].
+    ///
+    /// # Errors
+    /// When the order was not taken.
+    pub fn record_call(&self, recording: TapeSpec) -> Result<(), ControlError> {
+        self.order(Control::RecordCall(recording, (self.sink)()))
     }
 
     /// Ends the media; a running recording is completed.

@@ -15,6 +15,7 @@ mod handle;
 mod ports;
 mod quality;
 mod recorder;
+mod tape;
 mod wheel;
 mod worker;
 
@@ -37,7 +38,7 @@ pub use self::handle::{ControlError, MediaHandle};
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
 pub use self::quality::{GRADES, Quality};
-pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
+pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped, TapeSpec};
 use self::worker::{Totals, Worker};
 
 /// Caller audio as it is handed on: 20 ms, 8 kHz, mono.

@@ -10,6 +10,7 @@ use super::call::{Bench, Call, PACKET_SIZE};
 use super::handle::{Command, Control};
 use super::quality::{self, Quality};
 use super::recorder::Job;
+use super::tape::Spares;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
 use crate::net::batch::{self, Precedence, ReceiveArena};
@@ -82,6 +83,7 @@ impl Worker {
                 sent: 0,
                 send_failed: 0,
                 quality: Quality::default(),
+                spares: Spares::new(),
             },
             inbox,
             returns,
