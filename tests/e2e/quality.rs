@@ -109,7 +109,7 @@ fn from_speech(heard: &[i16]) -> &[i16] {
 fn recordings_of_callers_score_as_telephony_should_over_clean_and_bad_networks() {
     let home = Home::new();
     let number = seed::scenario(&home, "recorded.json");
-    let service = home.start();
+    let service = home.start_logging("info,offhook::call=debug", &[]);
     let (reference, said) = speech(&home);
     let quiet = Impairments { seed: 0, lost_permille: 0, jitter: Duration::ZERO };
     let bad = |seed| Impairments { seed, lost_permille: 30, jitter: Duration::from_millis(40) };
@@ -132,7 +132,11 @@ fn recordings_of_callers_score_as_telephony_should_over_clean_and_bad_networks()
         scores[0],
         &scores[1..]
     );
-    service.stop();
+    let log = service.stop();
+    let edges = |name: &str| log.matches(name).count();
+    let (began, ended) = (edges("SpeechStarted"), edges("SpeechStopped"));
+    println!("four callers of six sentences: {began} beginnings of speech, {ended} ends told to the agent");
+    assert!(began >= 16 && began.abs_diff(ended) <= 4, "{began} {ended}");
     let Some(clean) = scores[0] else { return };
     assert!(clean >= 4.3, "{clean}");
     let bad: Vec<f64> = scores[1..].iter().flatten().copied().collect();

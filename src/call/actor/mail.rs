@@ -184,6 +184,7 @@ impl Actor {
     fn take_media_event(&mut self, event: MediaEvent) {
         // What the caller's speech means is the agent's to judge.
         if let Some(input) = speech(&event) {
+            tracing::debug!(call = %self.call, ?input, "the caller's speech");
             return self.tell_agent(input);
         }
         let input = match event {

@@ -10,6 +10,7 @@
 //! Around the workers: the porter, a thread that closes and files the ports of ended calls,
 //! and the recorder, a thread that writes audio files.
 
+mod block;
 mod call;
 mod handle;
 mod ports;
