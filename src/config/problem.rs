@@ -232,6 +232,11 @@ pub enum WarningKind {
     /// A wildcard address that peers would be told.
     #[error("`sip` listens on every address; set `advertised_address` to the one that peers reach")]
     NoAdvertisedAddress,
+    /// Keys of media where anybody on the way reads them.
+    #[error(
+        "the keys of SRTP are in the signalling, which this trunk sends in the clear; set `transport = \"tls\"`"
+    )]
+    KeysInTheClear,
 }
 
 fn nearest_or_all(nearest: Option<&str>, known: &[&str]) -> String {

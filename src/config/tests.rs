@@ -255,6 +255,9 @@ fn questionable_settings_are_warned_of() {
     assert_eq!(warned(&format!("{REGISTER}password = 'x'\n")), [WarningKind::InlinePassword]);
     assert_eq!(warned(&OPEN.replace("192.0.2.0/24", "0.0.0.0/0")), [WarningKind::OpenToAll]);
     assert_eq!(warned("[service]\nsip = '0.0.0.0:5060'\n"), [WarningKind::NoAdvertisedAddress]);
+    assert_eq!(warned(&format!("{REGISTER}srtp = 'require'\n")), [WarningKind::KeysInTheClear]);
+    assert!(warned(&format!("{REGISTER}srtp = 'require'\ntransport = 'tls'\n")).is_empty());
+    assert!(warned(&format!("{OPEN}srtp = 'offer'\n")).is_empty(), "whoever calls may do so over TLS");
     assert!(warned("[service]\nsip = '0.0.0.0:5060'\nadvertised_address = '203.0.113.7'\n").is_empty());
 }
 

@@ -332,7 +332,7 @@ impl Call {
 
     pub(super) fn control(&mut self, control: Control, jobs: &SyncSender<Job>, now: Instant) {
         match control {
-            Control::Update(agreement) => self.session.update(agreement, now),
+            Control::Update(agreement) => self.session.update(*agreement, now),
             Control::Play(command) => self.play(command),
             Control::Beep(utterance) => beep(utterance).into_iter().for_each(|c| self.play(c)),
             Control::Clear => {
