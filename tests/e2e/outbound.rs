@@ -168,12 +168,17 @@ fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
     seed::scenario(&home, "calling-out.json");
     let trunk =
         format!("[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"127.0.0.1\"]\nsrtp = \"{theirs}\"\n");
-    let other = far.start_with(&["--config", write(&far, "trunk.toml", &trunk).to_str().unwrap()]);
+    let drain = ["--drain", "1", "--config"];
+    let start = |home: &Home, trunk: &str| {
+        let config = write(home, "trunk.toml", trunk);
+        home.start_with(&[&drain[..], &[config.to_str().unwrap()]].concat())
+    };
+    let other = start(&far, &trunk);
     let trunk = format!(
         "[[trunk]]\nname = \"t\"\nmode = \"peer\"\npeer = \"{}\"\noptions_ping_seconds = 0\nsrtp = \"{ours}\"\n",
         other.sip
     );
-    let service = home.start_with(&["--config", write(&home, "trunk.toml", &trunk).to_str().unwrap()]);
+    let service = start(&home, &trunk);
     // The French demo tenant of the other one; its agent and ours talk to each other.
     call(&home, "+33199000001", &[]).unwrap();
     let up = || far.calls().into_iter().find(|call| call.answered_at.is_some());
@@ -181,8 +186,9 @@ fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
     let answered =
         eventually("an answer, or none", SOON, || up().is_some().then_some(true).or(ended().map(|_| false)));
     if answered {
-        // Audio goes both ways for a while.
-        std::thread::park_timeout(std::time::Duration::from_secs(2));
+        let received = |one: &Service| one.metric("offhook_rtp_received_total");
+        let both = || (received(&service) > 60 && received(&other) > 60).then_some(());
+        eventually("audio both ways", SOON, both);
     }
     service.stop();
     other.stop();
