@@ -87,7 +87,8 @@ fn talks(transport: &str) {
     assert_eq!(calls[0]["media"]["packets_refused"], 0, "{calls:?}");
     assert!(calls[0]["media"]["packets_received"].as_u64().unwrap() > 200, "{calls:?}");
     let greeting = audio::shipped("fr-fr", "bonjour-lumiere-services");
-    let found = audio::find(&greeting, &heard);
+    // Linphone's buffer gives up 10 ms of its delay in the first second.
+    let found = audio::find(&greeting[8_000..], &heard);
     println!("linphone over {transport}: correlation {:.4} at {:.3} s", found.correlation, found.seconds());
     assert!(found.correlation > 0.98, "{found:?}");
 }
