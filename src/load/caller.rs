@@ -267,9 +267,7 @@ impl<'a> Caller<'a> {
             self.hang_up(call, now);
         }
         while let Some((_, call)) = self.patience.pop_front_if(|(at, _)| *at <= now) {
-            if matches!(self.calls.get(&call), Some(State::Calling { .. })) {
-                self.cancel(call, End::TimedOut, now);
-            }
+            self.cancel(call, End::TimedOut, now);
         }
     }
 
@@ -288,13 +286,14 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Gives a call up. What still comes of it is the endpoint's.
+    /// Gives a call up that wasn't answered. What still comes of it is the endpoint's.
     fn cancel(&mut self, call: u32, end: End, now: Instant) {
-        if let Some(State::Calling { invite, .. }) = self.calls.remove(&call) {
-            self.invites.remove(&invite);
-            self.tally.end(end);
-            self.endpoint.cancel(invite, now);
-        }
+        let Some(State::Calling { invite, .. }) = self.calls.get(&call) else { return };
+        let invite = *invite;
+        self.calls.remove(&call);
+        self.invites.remove(&invite);
+        self.tally.end(end);
+        self.endpoint.cancel(invite, now);
     }
 
     /// Ends everything, in order.

@@ -13,6 +13,7 @@ mod crash;
 mod defence;
 mod drain;
 mod keypad;
+mod load;
 mod message;
 mod outbound;
 mod overload;
