@@ -213,7 +213,6 @@ fn defence(page: &mut Page, intake: &IntakeCounters) {
         "INVITEs beyond the rate of their source.",
         guard.invites_over,
     );
-    page.counter("offhook_defence_wrong_passwords_total", "Wrong passwords received.", guard.wrong_passwords);
     page.head("offhook_overload_shed_total", "New calls turned away for load.", "counter");
     for (reason, count) in Shed::ALL.iter().map(|reason| reason.as_str()).zip(overload.shed) {
         page.sample(&format!("offhook_overload_shed_total{{reason=\"{reason}\"}}"), count);

@@ -43,7 +43,8 @@ pub fn identity_headers(
     let domain = identity.from_domain.as_deref().unwrap_or(host);
     let account = Uri::sip(Some(&identity.from_user), domain, None);
     let number = caller.number.or(identity.caller_id.as_deref()).map(cleaned).filter(|n| !n.is_empty());
-    let shown = number.map_or_else(|| account.clone(), |number| Uri::sip(Some(&number), domain, None));
+    let shown =
+        number.as_ref().map_or_else(|| account.clone(), |number| Uri::sip(Some(number), domain, None));
     let name = caller.name.map(cleaned).filter(|name| !name.is_empty());
     let named = |uri: &Uri, name: Option<&str>| NameAddr::new(name, uri);
     let in_from = identity.caller_id_in.contains(&ShownIdentity::From);
@@ -55,7 +56,9 @@ pub fn identity_headers(
     };
     let mut headers = Vec::new();
     let mut add = |name, value: &NameAddr| headers.push((name, Bytes::copy_from_slice(value.raw())));
-    for place in &identity.caller_id_in {
+    // Without a number the account in `From` says it all; of an anonymous caller only this does.
+    let asserted = number.is_some() || anonymous;
+    for place in identity.caller_id_in.iter().filter(|_| asserted) {
         let value = named(&shown, name.as_deref().filter(|_| !anonymous));
         match place {
             ShownIdentity::From => {}

@@ -18,7 +18,7 @@ use super::delivery::{self, Next, Sending, Way};
 use super::handle::COMMANDS;
 use super::intake::{Arrival, AudioGauge, Defences, Intake, Sorted};
 use super::outgoing::Outgoing;
-use super::{Command, NoResponse, SignallingHandle, Snapshot};
+use super::{Command, NoResponse, SignallingHandle, Snapshot, listen};
 use crate::call::actor::Signal;
 use crate::call::ports::{CallSink, IncomingInvite};
 use crate::net::defence::Dropped;
@@ -148,15 +148,12 @@ impl Signalling {
     ) -> Result<Self, BindError> {
         let (events, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let udp = {
-            let _entered = calls.enter();
-            UdpSockets::bind(config.listen, config.listen_also)
-                .map_err(|(address, error)| BindError { address, error })?
-        };
-        let bound = |(address, error)| BindError { address, error };
         let limits = config.streams;
-        let tcp = TcpTransport::bind(&udp.local_addresses(), Arc::new(Plain), limits.clone(), events.clone())
-            .map_err(bound)?;
+        let bound = |(address, error)| BindError { address, error };
+        let (udp, tcp) = listen::together(config.listen, config.listen_also, calls, |addresses| {
+            TcpTransport::bind(addresses, Arc::new(Plain), limits.clone(), events.clone())
+        })
+        .map_err(bound)?;
         let tls = config.tls.map(|tls| TlsTransport::bind(&tls.listen, tls.carrier, limits, events));
         let mut endpoint = Endpoint::new(config.endpoint, seed);
         for trunk in config.defences.trunks.list().iter() {

@@ -7,6 +7,7 @@ mod delivery;
 mod driver;
 mod handle;
 mod intake;
+mod listen;
 mod outgoing;
 
 use std::net::IpAddr;
