@@ -1,12 +1,12 @@
 //! Times counted in buckets whose width grows with the value, so that recording one costs a few
-//! instructions and no memory, and none is off by more than one part in 128.
+//! instructions and no memory, and none is off by more than one part in a thousand.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 /// Buckets of each power of two.
-const STEPS: u64 = 128;
+const STEPS: u64 = 1_024;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
 /// Times from this power of two of microseconds on (19 hours) count as the longest.
 const TOP: u32 = 36;
