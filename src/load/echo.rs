@@ -20,10 +20,14 @@ const SHARE: f64 = 0.6;
 /// Energy of a sample, squared, below which a frame is silence: about −46 dBFS.
 const QUIET: f64 = 160.0 * 160.0;
 
+/// Talk spurts in a row that don't come back, after which a call's far end is taken for no echo.
+const UNANSWERED: u8 = 4;
+
 /// What one call listens for.
 #[derive(Debug, Default)]
 pub struct Listener {
     waiting: Option<Waiting>,
+    unanswered: u8,
     /// When the mark's first frame came, until its second confirms it.
     first: Option<Instant>,
 }
@@ -35,10 +39,14 @@ struct Waiting {
 }
 
 impl Listener {
-    /// A talk spurt with this mark begins.
-    pub fn sent(&mut self, mark: usize, now: Instant) {
-        self.waiting = Some(Waiting { mark, sent: now });
+    /// A talk spurt with this mark begins. Says whether its echo is waited for.
+    pub fn sent(&mut self, mark: usize, now: Instant) -> bool {
+        if self.waiting.is_some() {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
         self.first = None;
+        self.waiting = (self.unanswered < UNANSWERED).then_some(Waiting { mark, sent: now });
+        self.waiting.is_some()
     }
 
     /// A frame came; gives how long its spurt took to come back, once for each spurt.
@@ -47,6 +55,7 @@ impl Listener {
         let took = arrived.saturating_duration_since(waiting.sent);
         if took > LONGEST {
             self.waiting = None;
+            self.unanswered = self.unanswered.saturating_add(1);
             return None;
         }
         if !bears(codec, codewords, waiting.mark) {
@@ -59,6 +68,7 @@ impl Listener {
             return None;
         };
         self.waiting = None;
+        self.unanswered = 0;
         Some(first.saturating_duration_since(sent))
     }
 }
@@ -141,5 +151,13 @@ mod tests {
             assert_eq!(listener.heard(Codec::Pcma, tone.frame(at), late), None);
         }
         assert_eq!(listener.heard(Codec::Pcma, tone.frame(1), start), None, "it isn't waited for any more");
+    }
+
+    #[test]
+    fn a_far_end_that_never_echoes_is_not_listened_to_for_long() {
+        let start = start();
+        let mut listener = Listener::default();
+        let waited = (0..20).filter(|at| listener.sent(at % MARKS_HZ.len(), start)).count();
+        assert_eq!(waited, usize::from(UNANSWERED));
     }
 }

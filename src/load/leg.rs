@@ -101,7 +101,7 @@ pub struct Measured {
     pub round_trip: Histogram,
     /// Calls that listened for echoes.
     pub listened: u64,
-    /// Talk spurts of theirs.
+    /// Talk spurts of theirs whose echo was waited for.
     pub spurts: u64,
 }
 
@@ -138,8 +138,7 @@ impl Leg {
         measured: &mut Measured,
     ) -> usize {
         if let (Some(listener), Some(mark)) = (&mut self.listener, tone.spurt(self.at)) {
-            listener.sent(mark, now);
-            measured.spurts += 1;
+            measured.spurts += u64::from(listener.sent(mark, now));
         }
         let frame = tone.frame(self.at);
         let timestamp = self.sender.timestamp();

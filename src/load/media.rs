@@ -24,6 +24,8 @@ use crate::net::batch::{self, Precedence};
 
 /// Orders that wait for a thread.
 const COMMANDS: usize = 4_096;
+/// Orders taken before the clock is looked at again.
+const COMMANDS_IN_A_ROW: usize = 64;
 /// A turn later than this is counted as late.
 const LATE: Duration = Duration::from_millis(5);
 /// Turns that are made up for; what is missed beyond them isn't sent any more.
@@ -102,14 +104,14 @@ pub struct Media {
 }
 
 impl Media {
-    /// Opens the shared sockets, so many for each phase, and starts the threads.
+    /// Opens the shared sockets, so many for each thread, and starts the threads.
     ///
     /// # Errors
     /// When the system gives no sockets or threads.
     pub fn start(
         address: IpAddr,
         threads: usize,
-        sockets_a_phase: usize,
+        sockets: usize,
         tone: &Arc<Tone>,
         live: &Arc<Live>,
     ) -> io::Result<Self> {
@@ -118,11 +120,11 @@ impl Media {
         for number in 0..threads {
             let mut worker = Worker::new(epoch, tone.clone(), live.clone());
             let mut ports = Vec::new();
-            // One after the other in phase, so that few calls are spread over the packet time too.
-            for at in 0..sockets_a_phase * PHASES as usize {
+            for at in 0..sockets {
                 let pair = Pair::open(address)?;
                 ports.push(pair.port()?);
-                worker.add_lane(pair, at as u64, false);
+                // Evenly over the packet time, however few there are.
+                worker.add_lane(pair, (at as u64 * PHASES / sockets as u64) % PHASES, false);
             }
             let (commands, inbox) = sync_channel(COMMANDS);
             let body = move || worker.run(&inbox);
@@ -208,6 +210,9 @@ impl Work {
 /// One thread.
 struct Worker {
     epoch: Instant,
+    /// All turns before this one have been made or left out.
+    made: u64,
+    /// The next one in which there is anything to do.
     next: u64,
     lanes: Vec<Option<Lane>>,
     free: Vec<usize>,
@@ -224,6 +229,7 @@ impl Worker {
     fn new(epoch: Instant, tone: Arc<Tone>, live: Arc<Live>) -> Self {
         Self {
             epoch,
+            made: 0,
             next: 0,
             lanes: Vec::new(),
             free: Vec::new(),
@@ -253,15 +259,17 @@ impl Worker {
     fn run(mut self, inbox: &Receiver<Command>) -> Work {
         self.desk.work.real_time = batch::prefer_this_thread() == Precedence::RealTime;
         let clock = ThreadClock::start();
-        self.next = self.present();
+        self.made = self.present();
+        self.next = self.following(self.made);
         while self.take_commands(inbox) {
             let present = self.present();
             if present > self.next + MADE_UP {
-                self.next = present - MADE_UP;
+                self.next = self.following(present - MADE_UP);
             }
             while self.next <= present {
                 self.turn(self.next);
-                self.next += 1;
+                self.made = self.next + 1;
+                self.next = self.following(self.made);
             }
             self.publish();
         }
@@ -279,21 +287,31 @@ impl Worker {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The first turn from this one on in which there is anything to do.
+    fn following(&self, turn: u64) -> u64 {
+        let busy = |turn: &u64| {
+            let phase = usize::try_from(turn % PHASES).unwrap_or_default();
+            self.phases.get(phase).is_some_and(|lanes| !lanes.is_empty())
+        };
+        (turn..turn + PHASES).find(busy).unwrap_or(turn + PHASES)
+    }
+
     fn due(&self, turn: u64) -> Instant {
         self.epoch + Duration::from_millis(turn)
     }
 
     /// Waits for orders until the next turn. `false` when there is nothing more to do.
     fn take_commands(&mut self, inbox: &Receiver<Command>) -> bool {
-        loop {
+        for _ in 0..COMMANDS_IN_A_ROW {
             let wait = self.due(self.next).saturating_duration_since(Instant::now());
             match inbox.recv_timeout(wait) {
                 Ok(Command::Attach(attach)) => self.attach(*attach),
                 Ok(Command::Detach(call)) => self.detach(call),
                 Ok(Command::Finish) | Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Timeout) => break,
             }
         }
+        true
     }
 
     fn attach(&mut self, attach: Attach) {
@@ -305,6 +323,8 @@ impl Worker {
         let Some(Some(lane)) = self.lanes.get_mut(at) else { return };
         lane.begin(Playing::new(call, remote, Leg::new(agreed)), &mut self.desk.work);
         self.places.insert(call, at);
+        // Its socket may be due before those that there were.
+        self.next = self.following(self.made);
     }
 
     fn detach(&mut self, call: u32) {

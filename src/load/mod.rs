@@ -93,7 +93,7 @@ pub async fn run(
         Depth::Signalling => None,
         Depth::Media(Sockets::PerCall) => Some(Media::start(address, threads, 0, &tone, &progress.live)?),
         Depth::Media(Sockets::Shared) => {
-            let sockets = plan.sockets_a_phase(threads);
+            let sockets = plan.sockets(threads);
             Some(Media::start(address, threads, sockets, &tone, &progress.live)?)
         }
     };

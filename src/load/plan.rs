@@ -12,6 +12,8 @@ pub const PHASES: u64 = PTIME_MS as u64;
 /// Calls that share one RTP socket. Two packets of each fit into the smallest buffer that a
 /// kernel gives by default.
 const CALLS_A_SOCKET: u32 = 128;
+/// Calls that make it worth while to wake up for them.
+const CALLS_A_BATCH: u32 = 8;
 /// Calls that one thread carries with ease.
 const CALLS_A_THREAD: u32 = 1_500;
 
@@ -85,11 +87,17 @@ impl Plan {
         self.threads.unwrap_or_else(|| needed.min(cores)).max(1)
     }
 
-    /// Shared sockets for each phase of each of so many threads.
+    /// Shared sockets for each of so many threads: as many as there are phases or a multiple of it,
+    /// so that calls are spread over the packet time; fewer only for calls too few to be sent and
+    /// taken in batches then.
     #[must_use]
-    pub fn sockets_a_phase(&self, threads: usize) -> usize {
-        let phases = u32::try_from(PHASES as usize * threads.max(1)).unwrap_or(u32::MAX);
-        self.concurrent().div_ceil(phases).div_ceil(CALLS_A_SOCKET) as usize
+    pub fn sockets(&self, threads: usize) -> usize {
+        let calls = self.concurrent().div_ceil(u32::try_from(threads.max(1)).unwrap_or(u32::MAX));
+        let phases = u32::try_from(PHASES).unwrap_or(u32::MAX);
+        let sockets = calls.div_ceil(CALLS_A_BATCH);
+        let wanted =
+            if sockets < phases { sockets } else { phases * calls.div_ceil(phases * CALLS_A_SOCKET) };
+        wanted.max(1) as usize
     }
 }
 
@@ -133,9 +141,10 @@ mod tests {
         assert_eq!(plan(1_000, 100.0, 60).concurrent(), 1_000);
         assert_eq!(plan(100_000, 1_000.0, 1).concurrent(), 1_001);
         let short = plan(100_000, 1_000.0, 0);
-        assert_eq!((short.concurrent(), short.media_threads(2), short.sockets_a_phase(1)), (1, 1, 1));
+        assert_eq!((short.concurrent(), short.media_threads(2), short.sockets(1)), (1, 1, 1));
         let many = plan(10_000, 1_000.0, 60);
         assert_eq!((many.media_threads(2), many.media_threads(16)), (2, 7));
-        assert_eq!(many.sockets_a_phase(2), 2);
+        assert_eq!((many.sockets(2), many.sockets(4)), (40, 20));
+        assert_eq!(plan(100, 100.0, 60).sockets(1), 13);
     }
 }
