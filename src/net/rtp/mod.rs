@@ -110,6 +110,7 @@ pub struct RtpPool {
 }
 
 struct Inner {
+    address: IpAddr,
     ports: Arc<Mutex<Ports>>,
     returns: SyncSender<Returned>,
     workers: Vec<WorkerEnd>,
@@ -184,7 +185,9 @@ impl RtpPool {
         }
         let threads = Mutex::new(threads);
         let next = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { ports, returns, workers, next, threads }) })
+        Ok(Self {
+            inner: Arc::new(Inner { address: config.address, ports, returns, workers, next, threads }),
+        })
     }
 
     /// A port for a new call, bound and ready to be put into a session description.
@@ -193,7 +196,7 @@ impl RtpPool {
     /// When there is none: answer `503`.
     pub fn open(&self, now: Instant) -> Result<RtpPort, NoPort> {
         let pair = lock(&self.inner.ports).take(now)?;
-        let local = pair.rtp.local_addr().map_err(|error| NoPort::Socket(error.kind()))?;
+        let local = SocketAddr::new(self.inner.address, pair.port);
         Ok(RtpPort { pair: Some(pair), local, returns: self.inner.returns.clone() })
     }
 
