@@ -3,7 +3,11 @@
 //!
 //! ```text
 //! cargo bench --bench media_load -- [SECONDS] [CALLS]…      default: 60 s of 100, 500 and 1,000
+//! cargo bench --bench media_load -- --realtime [SECONDS] [CALLS]…
 //! ```
+//!
+//! With `--realtime` the calls talk with the realtime agent, and that with `offhook simulate
+//! openai` over a WebSocket each, which answers in bursts of a second.
 //!
 //! Prints, for each number of calls: processor time of the far end for each second of a call, RSS
 //! for each call, packets lost, the gap between the packets of a call as they arrive, the time
@@ -33,6 +37,12 @@ const RATE: u32 = 100;
 const LOOK: Duration = Duration::from_millis(500);
 /// The argument with which this program plays the baseline.
 const ECHO: &str = "--play-echo";
+/// The argument that lets a realtime server answer.
+const REALTIME: &str = "--realtime";
+/// The number of the demo tenant that the built-in agent answers for.
+const BUILTIN_NUMBER: &str = "+12025550101";
+/// The number of the tenant that the realtime agent answers for.
+const REALTIME_NUMBER: &str = "+33199000077";
 
 fn main() {
     if std::env::args().any(|argument| argument == ECHO) {
@@ -46,8 +56,16 @@ fn main() {
     };
     println!("load average before: {}", fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     let mut failed = false;
+    let realtime = std::env::args().any(|argument| argument == REALTIME);
     for calls in calls {
-        let service = measure("offhook", &Server::offhook(), "+12025550101", "shared", calls, seconds);
+        let service = if realtime {
+            let (simulator, service) = Server::realtime();
+            let figures = measure("offhook, realtime", &service, REALTIME_NUMBER, "shared", calls, seconds);
+            println!("  the simulated server: {:.1} s of processor time", simulator.cpu_ms() / 1_000.0);
+            figures
+        } else {
+            measure("offhook", &Server::offhook(), BUILTIN_NUMBER, "shared", calls, seconds)
+        };
         // It has one address for all calls, so that only our own ports tell them apart.
         let echo = measure("echo, a call for each packet", &Server::echo(), "echo", "call", calls, seconds);
         println!(
@@ -129,6 +147,44 @@ fn load(server: &Server, user: &str, sockets: &str, calls: u32, seconds: u32) ->
         .expect("offhook load runs")
 }
 
+/// What the realtime server says: five seconds of sound, in bursts of one second.
+const SCRIPT: &str = r#"
+voice = "tone"
+
+[pace]
+first_audio_ms = 100
+chunk_ms = 1000
+speed = 1.0
+burst_ms = 1000
+
+[[turn]]
+heard = "Tell me more."
+say_ms = 5000
+"#;
+
+fn tenant_document() -> Value {
+    serde_json::json!({
+        "tenant": {
+            "tenant_id": "realtime", "client_id": "realtime", "display_name": "The Shop", "summary_to": [],
+            "timezone": "Europe/Paris", "locale": "en-US",
+            "voice": {
+                "provider": "openai",
+                "language": "en-US",
+                "greeting": "Hello, this is the shop.",
+                "disclosure": {"enabled": false},
+            },
+        },
+        "numbers": [{"phone_number": REALTIME_NUMBER, "tenant_id": "realtime", "client_id": "realtime"}],
+    })
+}
+
+fn service(data: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
+    command.args(["--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--drain", "0"]);
+    command.arg("--data").arg(data.path()).env("RUST_LOG", "warn");
+    command
+}
+
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -138,26 +194,48 @@ struct Server {
 impl Server {
     fn offhook() -> Self {
         let data = tempfile::tempdir().expect("a directory");
+        Self::start(service(&data), data, "SIP")
+    }
+
+    /// A realtime server, and a service with a tenant that talks with it.
+    fn realtime() -> (Self, Self) {
+        let data = tempfile::tempdir().expect("a directory");
+        let script = data.path().join("script.toml");
+        fs::write(&script, SCRIPT).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
-        command.args(["--sip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--drain", "0"]);
-        command.arg("--data").arg(data.path()).env("RUST_LOG", "warn");
-        Self::start(command, data)
+        command.args(["simulate", "openai", "--listen", "127.0.0.1:0", "--script"]).arg(script);
+        let simulator = Self::start(command, data, "ws://");
+        let data = tempfile::tempdir().expect("a directory");
+        let (tenant, config) = (data.path().join("tenant.json"), data.path().join("offhook.toml"));
+        fs::write(&tenant, tenant_document().to_string()).expect("a file");
+        let url = format!("ws://{}/v1", simulator.address);
+        let agent = format!("[agent.openai]\nbase_url = \"{url}\"\napi_key = \"sk-load\"\n");
+        fs::write(&config, agent).expect("a file");
+        let mut import = Command::new(env!("CARGO_BIN_EXE_offhook"));
+        import.args(["tenant", "import"]).arg(tenant).arg("--data").arg(data.path());
+        assert!(
+            import.stdout(Stdio::null()).status().expect("offhook runs").success(),
+            "the tenant is taken in"
+        );
+        let mut command = service(&data);
+        command.arg("--config").arg(config);
+        (simulator, Self::start(command, data, "SIP"))
     }
 
     fn echo() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg(ECHO);
-        Self::start(command, tempfile::tempdir().expect("a directory"))
+        Self::start(command, tempfile::tempdir().expect("a directory"), "SIP")
     }
 
-    fn start(mut command: Command, data: tempfile::TempDir) -> Self {
+    /// Starts it and waits until it prints its address behind `word`.
+    fn start(mut command: Command, data: tempfile::TempDir, word: &str) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let banner = BufReader::new(child.stdout.take().expect("piped"));
-        let address = banner
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| line.trim().strip_prefix("SIP")?.split_whitespace().next()?.parse().ok());
-        Self { child, address: address.expect("a SIP address in the banner"), _data: data }
+        let address = banner.lines().map_while(Result::ok).find_map(|line| {
+            line.trim().strip_prefix(word)?.split(['/', ' ']).find_map(|part| part.parse().ok())
+        });
+        Self { child, address: address.expect("an address in the banner"), _data: data }
     }
 
     fn proc(&self, file: &str) -> String {

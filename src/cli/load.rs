@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use media::codec::Codec;
 use sip::message::Uri;
 use tokio::sync::watch;
 
+use crate::load::law::Law;
 use crate::load::plan::{Depth, Plan, Sockets};
 use crate::load::tone::Tone;
 use crate::load::{self, Progress, Report};
@@ -38,8 +38,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
     /// What the telephones speak.
-    #[arg(long, value_enum, default_value_t = Law::Pcmu)]
-    codec: Law,
+    #[arg(long, value_enum, default_value_t = Spoken::Pcmu)]
+    codec: Spoken,
     /// What they say, over and over; without it talk spurts with pauses, made to sound like speech.
     #[arg(long, value_name = "FILE", conflicts_with = "signalling_only")]
     wav: Option<PathBuf>,
@@ -73,7 +73,7 @@ pub(crate) struct Flags {
 
 /// G.711's two laws.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Law {
+enum Spoken {
     /// µ-law.
     Pcmu,
     /// A-law.
@@ -118,13 +118,13 @@ pub(crate) fn run(flags: Flags) -> Result<(), String> {
 }
 
 fn plan(flags: &Flags) -> Result<(Plan, Tone), String> {
-    let codec = match flags.codec {
-        Law::Pcmu => Codec::Pcmu,
-        Law::Pcma => Codec::Pcma,
+    let law = match flags.codec {
+        Spoken::Pcmu => Law::Mu,
+        Spoken::Pcma => Law::A,
     };
     let tone = match &flags.wav {
-        Some(path) => Tone::from_wav(codec, path).map_err(|error| error.to_string())?,
-        None => Tone::speech(codec, flags.talk, flags.pause),
+        Some(path) => Tone::from_wav(law, path).map_err(|error| error.to_string())?,
+        None => Tone::speech(law, flags.talk, flags.pause),
     };
     let depth = match (flags.signalling_only || flags.rate_only, flags.sockets) {
         (true, _) => Depth::Signalling,
@@ -138,7 +138,7 @@ fn plan(flags: &Flags) -> Result<(Plan, Tone), String> {
         length: Duration::from_secs_f64(if flags.rate_only { 0.0 } else { flags.seconds }),
         patience: Duration::from_secs_f64(flags.timeout),
         depth,
-        codec,
+        law,
         threads: flags.threads.map(usize::from),
         most_loss: flags.max_loss / 100.0,
     };

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Progress;
 use super::lane::Pair;
+use super::law::Law;
 use super::leg::Agreed;
 use super::media::{Media, Way};
 use super::plan::{Depth, PTIME_MS, Plan, Sockets};
@@ -222,7 +223,7 @@ impl<'a> Caller<'a> {
         };
         let local = self.udp.local_addr();
         let mut offered = LocalMedia::new(local.ip(), port, rand::random::<u64>() >> 1);
-        offered.codecs = vec![plan.codec];
+        offered.codecs = vec![plan.law.codec()];
         offered.ptime_ms = PTIME_MS;
         let Ok(offer) = offer::build(&offered) else { return Err(io::ErrorKind::InvalidData.into()) };
         offered.origin = offer.origin;
@@ -409,7 +410,9 @@ impl<'a> Caller<'a> {
         let Some(State::Calling { sent, offered, way, .. }) = self.calls.remove(&call) else { return };
         self.tally.answer(at.saturating_duration_since(sent));
         self.dialogs.insert(dialog, call);
-        let Ok(negotiated) = offer::accept_answer(answer, &offered) else {
+        let negotiated = offer::accept_answer(answer, &offered).ok();
+        let law = negotiated.as_ref().and_then(|negotiated| Law::of(negotiated.codec));
+        let (Some(negotiated), Some(law)) = (negotiated, law) else {
             self.tally.end(End::Unusable);
             self.tally.hang_up(Duration::ZERO);
             self.dialogs.remove(&dialog);
@@ -418,7 +421,7 @@ impl<'a> Caller<'a> {
             return;
         };
         if let (Some(media), Some(way)) = (self.setting.media, way) {
-            media.attach(call, way, negotiated.remote, self.agreed(call, &negotiated, at));
+            media.attach(call, way, negotiated.remote, self.agreed(call, law, &negotiated, at));
         }
         self.calls.insert(call, State::Up { dialog, answered: at });
         if self.stopping.is_some() || self.setting.plan.length.is_zero() {
@@ -428,10 +431,10 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn agreed(&self, call: u32, negotiated: &Negotiated, answered: Instant) -> Agreed {
+    fn agreed(&self, call: u32, law: Law, negotiated: &Negotiated, answered: Instant) -> Agreed {
         let step = self.setting.plan.calls.div_ceil(LISTENING).max(1);
         Agreed {
-            codec: negotiated.codec,
+            law,
             payload_type: negotiated.payload_type,
             numbers: (rand::random(), rand::random(), rand::random()),
             answered,

@@ -10,6 +10,7 @@ use media::sdp::PayloadTypes;
 
 use super::echo::Listener;
 use super::histogram::Histogram;
+use super::law::Law;
 use super::tone::{FRAME, Tone};
 
 /// Bytes of a packet of ours.
@@ -32,8 +33,8 @@ pub struct Arrival {
 /// What was agreed for a call's media.
 #[derive(Debug, Clone, Copy)]
 pub struct Agreed {
-    /// The codec to send.
-    pub codec: Codec,
+    /// The law to send.
+    pub law: Law,
     /// Its payload type numbers.
     pub payload_type: PayloadTypes,
     /// The numbers that our packets begin with: SSRC, sequence, timestamp.
@@ -159,15 +160,15 @@ impl Leg {
             measured.foreign += 1;
             return;
         };
-        let audio = self.codec_of(packet.payload_type);
+        let audio = self.law_of(packet.payload_type);
         let Some(position) = self.receiver.admit(&packet, audio.is_some(), arrival.at) else { return };
         if !self.heard {
             self.heard = true;
             measured.first.record(arrival.at.saturating_duration_since(self.agreed.answered));
         }
         self.measure_gap(&packet, (position.sequence, position.timestamp), arrival, measured);
-        if let (Some(listener), Some(codec)) = (&mut self.listener, audio)
-            && let Some(took) = listener.heard(codec, packet.payload, arrival.at)
+        if let (Some(listener), Some(law)) = (&mut self.listener, audio)
+            && let Some(took) = listener.heard(law, packet.payload, arrival.at)
         {
             measured.round_trip.record(took);
         }
@@ -224,11 +225,11 @@ impl Leg {
     }
 
     /// Which law a packet is in; none for events and comfort noise.
-    fn codec_of(&self, payload_type: u8) -> Option<Codec> {
+    fn law_of(&self, payload_type: u8) -> Option<Law> {
         if payload_type == self.agreed.payload_type.receive {
-            return Some(self.agreed.codec);
+            return Some(self.agreed.law);
         }
-        Codec::from_static_payload_type(payload_type)
+        Codec::from_static_payload_type(payload_type).and_then(Law::of)
     }
 }
 
@@ -269,7 +270,7 @@ mod tests {
         #[allow(clippy::disallowed_methods, reason = "an arbitrary origin for a test's own clock")]
         fn new() -> Self {
             let start = Instant::now();
-            let tone = Tone::speech(Codec::Pcmu, 400, 200);
+            let tone = Tone::speech(Law::Mu, 400, 200);
             Self { tone, here: Leg::new(agreed(1, start)), start, measured: Measured::default() }
         }
 
@@ -295,7 +296,7 @@ mod tests {
 
     fn agreed(ssrc: u32, answered: Instant) -> Agreed {
         Agreed {
-            codec: Codec::Pcmu,
+            law: Law::Mu,
             payload_type: PayloadTypes::same(0),
             numbers: (ssrc, 65_530, u32::MAX - 500),
             answered,

@@ -9,6 +9,7 @@ mod caller;
 pub mod echo;
 pub mod histogram;
 mod lane;
+pub mod law;
 pub mod leg;
 mod machine;
 pub mod media;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use media::codec::Codec;
 use sip::message::Uri;
+
+use super::law::Law;
 
 /// Milliseconds of audio in a packet of ours.
 pub const PTIME_MS: u8 = 20;
@@ -51,7 +52,7 @@ pub struct Plan {
     /// How much of a call is played.
     pub depth: Depth,
     /// What the offer says that we speak.
-    pub codec: Codec,
+    pub law: Law,
     /// Threads for RTP; without it as many as the calls need.
     pub threads: Option<usize>,
     /// Lost packets of those expected, up to which the run is a success.
@@ -110,7 +111,7 @@ pub(super) fn plan(calls: u32, rate: f64, seconds: u64) -> Plan {
         length: Duration::from_secs(seconds),
         patience: Duration::from_secs(10),
         depth: Depth::Media(Sockets::Shared),
-        codec: Codec::Pcmu,
+        law: Law::Mu,
         threads: None,
         most_loss: 0.01,
     }

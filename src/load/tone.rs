@@ -4,9 +4,9 @@ use std::f64::consts::TAU;
 use std::path::Path;
 
 use media::SAMPLES_PER_MS;
-use media::codec::Codec;
 
 use super::echo::{MARK_FRAMES, MARKS_HZ};
+use super::law::Law;
 
 /// Samples in a packet of ours.
 pub const FRAME: usize = super::plan::PTIME_MS as usize * SAMPLES_PER_MS;
@@ -40,7 +40,7 @@ impl Tone {
     /// Talk spurts of so many milliseconds with pauses between them. Each begins with a mark, by
     /// which it is known again when it comes back.
     #[must_use]
-    pub fn speech(codec: Codec, talk_ms: u32, pause_ms: u32) -> Self {
+    pub fn speech(law: Law, talk_ms: u32, pause_ms: u32) -> Self {
         let frames = |ms: u32| (ms as usize).div_ceil(usize::from(super::plan::PTIME_MS));
         let (talk, pause) = (frames(talk_ms).max(MARK_FRAMES), frames(pause_ms));
         let mut samples = Vec::new();
@@ -51,14 +51,14 @@ impl Tone {
             samples.extend((MARK_FRAMES * FRAME..talk * FRAME).map(|at| speech_like(at, mark)));
             samples.extend(std::iter::repeat_n(0, pause * FRAME));
         }
-        Self { codewords: encode(codec, &samples), spurts }
+        Self { codewords: encode(law, &samples), spurts }
     }
 
     /// A WAV file, of any rate and number of channels.
     ///
     /// # Errors
     /// When it can't be read, or is shorter than a packet.
-    pub fn from_wav(codec: Codec, path: &Path) -> Result<Self, ToneError> {
+    pub fn from_wav(law: Law, path: &Path) -> Result<Self, ToneError> {
         let name = || path.display().to_string();
         let file = std::fs::File::open(path).map_err(|error| ToneError::Open(name(), error))?;
         let samples = media::resample::import_wav(std::io::BufReader::new(file))
@@ -66,7 +66,7 @@ impl Tone {
         if samples.len() < FRAME {
             return Err(ToneError::Empty(name()));
         }
-        Ok(Self { codewords: encode(codec, &samples), spurts: Vec::new() })
+        Ok(Self { codewords: encode(law, &samples), spurts: Vec::new() })
     }
 
     /// How many frames it has until it begins anew.
@@ -96,9 +96,9 @@ impl Tone {
     }
 }
 
-fn encode(codec: Codec, samples: &[i16]) -> Box<[u8]> {
+fn encode(law: Law, samples: &[i16]) -> Box<[u8]> {
     let whole = samples.get(..samples.len() / FRAME * FRAME).unwrap_or_default();
-    whole.iter().map(|sample| codec.encode(*sample)).collect()
+    whole.iter().map(|sample| law.encode(*sample)).collect()
 }
 
 fn sine(hertz: f64, at: usize) -> i16 {
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn spurts_come_one_after_the_other_and_pauses_are_silent() {
-        let tone = Tone::speech(Codec::Pcma, 1_000, 500);
+        let tone = Tone::speech(Law::A, 1_000, 500);
         assert_eq!(tone.frames(), MARKS_HZ.len() * 75);
         let starts: Vec<_> = (0..tone.frames()).filter(|at| tone.spurt(*at).is_some()).collect();
         assert_eq!(starts, (0..MARKS_HZ.len()).map(|n| n * 75).collect::<Vec<_>>());
         let energy = |at: usize| {
-            tone.frame(at).iter().map(|code| f64::from(Codec::Pcma.decode(*code)).powi(2)).sum::<f64>()
+            tone.frame(at).iter().map(|code| f64::from(Law::A.decode(*code)).powi(2)).sum::<f64>()
         };
         assert!((0..50).all(|at| energy(at) > 1e6), "talk");
         assert!((50..75).all(|at| energy(at) < 160.0 * 70.0), "pause");
@@ -148,7 +148,7 @@ mod tests {
     fn a_wav_file_is_played_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("caller.wav");
-        assert!(matches!(Tone::from_wav(Codec::Pcmu, &path), Err(ToneError::Open(..))));
+        assert!(matches!(Tone::from_wav(Law::Mu, &path), Err(ToneError::Open(..))));
         let spec = hound::WavSpec {
             channels: 1,
             sample_rate: 8_000,
@@ -159,11 +159,11 @@ mod tests {
             let mut writer = hound::WavWriter::create(&path, spec).unwrap();
             (0..samples).for_each(|at| writer.write_sample(sine(440.0, at)).unwrap());
             writer.finalize().unwrap();
-            let tone = Tone::from_wav(Codec::Pcmu, &path);
+            let tone = Tone::from_wav(Law::Mu, &path);
             assert_eq!(tone.as_ref().ok().map(Tone::frames), frames);
             if let Ok(tone) = tone {
                 assert!(!tone.is_marked());
-                assert_eq!(tone.frame(1).first(), Some(&Codec::Pcmu.encode(sine(440.0, FRAME))));
+                assert_eq!(tone.frame(1).first(), Some(&Law::Mu.encode(sine(440.0, FRAME))));
             }
         }
     }
