@@ -4,6 +4,7 @@ mod bans;
 mod call;
 mod calls;
 mod control;
+mod load;
 mod recording;
 mod reload;
 mod serve;
@@ -49,6 +50,8 @@ enum Command {
     Call(call::Flags),
     /// List the calls that were recorded, newest first.
     Calls(calls::Flags),
+    /// Play many telephones that call a SIP server, and measure what they hear.
+    Load(load::Flags),
     /// Show the trunks of the running service and their registration.
     Trunks(trunks::Flags),
     /// Show the SIP messages of a call, or capture those of all.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve::run(&cli.common, flags),
         Some(Command::Call(flags)) => call::run(&cli.common, &flags),
         Some(Command::Calls(flags)) => calls::run(&cli.common, &flags),
+        Some(Command::Load(flags)) => load::run(flags),
         Some(Command::Trunks(flags)) => trunks::run(&cli.common, &flags),
         Some(Command::Trace(flags)) => trace::run(&cli.common, &flags),
         Some(Command::Bans(flags)) => bans::run(&cli.common, &flags),

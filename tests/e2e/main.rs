@@ -13,6 +13,7 @@ mod crash;
 mod defence;
 mod drain;
 mod keypad;
+mod load;
 mod media_policy;
 mod message;
 mod outbound;

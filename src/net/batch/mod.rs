@@ -21,7 +21,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use bytes::Bytes;
 use libc::{c_int, c_void, iovec, mmsghdr};
 
 use self::wire::{Ancillary, CONTROL_SIZE, NAME_SIZE, decode_address, encode_address};
@@ -152,9 +151,9 @@ impl<const N: usize> ReceiveArena<N> {
 ///
 /// # Errors
 /// `WouldBlock` when the socket's buffer is full; any other error is about the first message.
-pub fn send<'a>(
+pub fn send<'a, B: AsRef<[u8]> + ?Sized + 'a>(
     socket: BorrowedFd<'_>,
-    messages: impl Iterator<Item = (SocketAddr, &'a Bytes)>,
+    messages: impl Iterator<Item = (SocketAddr, &'a B)>,
 ) -> io::Result<usize> {
     let mut names = [[0_u8; NAME_SIZE]; SEND_BATCH];
     let mut vectors = [iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; SEND_BATCH];
@@ -163,6 +162,7 @@ pub fn send<'a>(
     let mut count: libc::c_uint = 0;
     let rows = headers.iter_mut().zip(&mut vectors).zip(&mut names);
     for (((header, vector), name), (destination, payload)) in rows.zip(messages) {
+        let payload = payload.as_ref();
         header.msg_hdr.msg_namelen = encode_address(destination, name) as libc::socklen_t;
         header.msg_hdr.msg_name = name.as_mut_ptr().cast::<c_void>();
         // The kernel only reads through this pointer; the struct is shared with receiving.
@@ -319,6 +319,7 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
 

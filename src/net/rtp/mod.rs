@@ -122,6 +122,7 @@ pub struct RtpPool {
 }
 
 struct Inner {
+    address: IpAddr,
     ports: Arc<Mutex<Ports>>,
     returns: SyncSender<Returned>,
     workers: Vec<WorkerEnd>,
@@ -198,7 +199,8 @@ impl RtpPool {
         }
         let threads = Mutex::new(threads);
         let next = AtomicU64::new(0);
-        let inner = Inner { ports, returns, workers, next, threads, recordings_failed };
+        let inner =
+            Inner { address: config.address, ports, returns, workers, next, threads, recordings_failed };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -208,7 +210,7 @@ impl RtpPool {
     /// When there is none: answer `503`.
     pub fn open(&self, now: Instant) -> Result<RtpPort, NoPort> {
         let pair = lock(&self.inner.ports).take(now)?;
-        let local = pair.rtp.local_addr().map_err(|error| NoPort::Socket(error.kind()))?;
+        let local = SocketAddr::new(self.inner.address, pair.port);
         Ok(RtpPort { pair: Some(pair), local, returns: self.inner.returns.clone() })
     }
 

@@ -45,8 +45,9 @@ impl PortPair {
     fn bind(address: IpAddr, port: u16) -> io::Result<Self> {
         Ok(Self {
             port,
-            rtp: bind(SocketAddr::new(address, port))?,
-            rtcp: bind(SocketAddr::new(address, port + 1))?,
+            rtp: bind(SocketAddr::new(address, port), true)?,
+            // Nobody asks when a report came.
+            rtcp: bind(SocketAddr::new(address, port + 1), false)?,
         })
     }
 
@@ -62,16 +63,19 @@ impl PortPair {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+fn bind(address: SocketAddr, stamped: bool) -> io::Result<UdpSocket> {
+    // Each call takes two of these: what can be said in one system call is.
+    let kind = Type::DGRAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
         socket.set_tclass_v6(TELEPHONY_TOS)?;
     } else {
         socket.set_tos_v4(TELEPHONY_TOS)?;
     }
-    batch::enable_timestamps(socket.as_fd())?;
+    if stamped {
+        batch::enable_timestamps(socket.as_fd())?;
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

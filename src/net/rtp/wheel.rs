@@ -13,6 +13,8 @@ const SLOTS: usize = 64;
 const PHASES: usize = 20;
 /// A new call's first interval may be longer by so many slots to even out the load.
 const SHIFT: u64 = 4;
+/// Calls that a slot has before another one is begun: waking up costs as much as several calls.
+const GATHERED: u32 = 25;
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
@@ -96,12 +98,15 @@ impl Wheel {
             .map(|slot| self.epoch + Duration::from_millis(slot))
     }
 
-    /// By how much a new call that is due at `at` should be put off, for good, so that the
-    /// calls are spread over the packet time; at most 4 ms. Tell [`Wheel::leave`] the time so
-    /// gained when it ends.
+    /// By how much a new call that is due at `at` should be put off, for good, so that few calls
+    /// share few slots and many are spread over the packet time; at most 4 ms. Tell
+    /// [`Wheel::leave`] the time so gained when it ends.
     pub(super) fn join(&mut self, at: Instant) -> Duration {
         let slot = self.slot(at);
-        let shift = (0..=SHIFT).min_by_key(|shift| self.load.get(phase(slot + shift)).copied()).unwrap_or(0);
+        let load = |shift: u64| self.load.get(phase(slot + shift)).copied().unwrap_or(0);
+        // The fullest that isn't full, the soonest of those; else the emptiest.
+        let open = (0..=SHIFT).rev().filter(|shift| load(*shift) < GATHERED).max_by_key(|shift| load(*shift));
+        let shift = open.or_else(|| (0..=SHIFT).min_by_key(|shift| load(*shift))).unwrap_or(0);
         if let Some(load) = self.load.get_mut(phase(slot + shift)) {
             *load += 1;
         }
@@ -195,16 +200,33 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_start_together_are_spread() {
+    fn calls_that_start_together_share_slots_and_are_spread_when_these_are_full() {
         let epoch = Instant::now();
         let mut wheel = Wheel::new(epoch);
+        let mut join = |calls: u32, shifts: &mut [u32; 5]| {
+            for _ in 0..calls {
+                shifts[wheel.join(at(epoch, 7_000)).as_millis() as usize] += 1;
+            }
+        };
         let mut shifts = [0; 5];
-        for _ in 0..100 {
-            let shift = wheel.join(at(epoch, 7_000)).as_millis() as usize;
-            shifts[shift] += 1;
-        }
-        assert_eq!(shifts, [20; 5]);
+        join(2 * GATHERED, &mut shifts);
+        assert_eq!(shifts, [GATHERED, GATHERED, 0, 0, 0]);
+        join(3 * GATHERED + 50, &mut shifts);
+        assert_eq!(shifts, [GATHERED + 10; 5]);
         wheel.leave(at(epoch, 9_000));
         assert_eq!(wheel.join(at(epoch, 7_000)), Duration::from_millis(2));
+    }
+
+    #[test]
+    fn a_call_joins_one_that_is_due_soon() {
+        let epoch = Instant::now();
+        let mut wheel = Wheel::new(epoch);
+        assert_eq!(wheel.join(at(epoch, 9_000)), Duration::ZERO);
+        assert_eq!(
+            wheel.join(at(epoch, 27_000)),
+            Duration::from_millis(2),
+            "a packet time later, 2 ms before it"
+        );
+        assert_eq!(wheel.join(at(epoch, 10_000)), Duration::ZERO, "nobody is sent early");
     }
 }

@@ -132,6 +132,21 @@ impl Home {
     }
 }
 
+impl Signal {
+    /// Sends it to a child that wasn't waited for yet, so that the id is its own.
+    pub fn send(self, child: u32) {
+        let number = match self {
+            Self::Interrupt => libc::SIGINT,
+            Self::Terminate => libc::SIGTERM,
+            Self::HangUp => libc::SIGHUP,
+            Self::Kill => libc::SIGKILL,
+        };
+        let pid = i32::try_from(child).unwrap();
+        // SAFETY: a system call without memory.
+        assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+    }
+}
+
 impl Service {
     fn spawn(mut command: Command, rtp: RtpPorts) -> Self {
         let mut child = command.spawn().unwrap();
@@ -181,15 +196,7 @@ impl Service {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let number = match signal {
-            Signal::Interrupt => libc::SIGINT,
-            Signal::Terminate => libc::SIGTERM,
-            Signal::HangUp => libc::SIGHUP,
-            Signal::Kill => libc::SIGKILL,
-        };
-        let pid = i32::try_from(self.child.id()).unwrap();
-        // SAFETY: a system call without memory; the child isn't waited for yet, so the id is its own.
-        assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+        signal.send(self.child.id());
     }
 
     /// Waits for the process to end.
