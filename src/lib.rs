@@ -3,7 +3,7 @@
 //! The rooms, from the outside in: [`cli`] and [`http`] take what people ask, [`app`] makes and
 //! stops everything, [`net`] has the sockets, [`call`] the calls, [`agent`] who talks, [`tool`]
 //! what can be done, [`tenant`] and [`routing`] who is called, [`trunk`] on which line,
-//! [`store`] what is kept, [`trace`] what was said on the wire.
+//! [`simulate`] servers for trying it out, [`store`] what is kept, [`trace`] what was said on the wire.
 
 pub mod agent;
 pub mod app;
@@ -14,6 +14,7 @@ pub mod http;
 pub mod ids;
 pub mod net;
 pub mod routing;
+pub mod simulate;
 pub mod store;
 pub mod tenant;
 pub mod tool;

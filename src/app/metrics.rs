@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use sip::endpoint::Counters;
 
+use crate::agent::OpenAi;
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::defence::overload::Shed;
@@ -26,6 +27,7 @@ pub(super) struct Sources {
     pub pool: RtpPool,
     pub carrier: Arc<Carrier>,
     pub trace: TraceHandle,
+    pub openai: Option<OpenAi>,
 }
 
 /// What both stream transports count.
@@ -132,14 +134,22 @@ pub(super) async fn render(sources: Sources) -> String {
         "Turns of a call that came more than 5 ms after their time.",
         rtp.late,
     );
-    page.counter("offhook_records_carried_total", "Call records put into the store.", records.carried);
+    carried(&mut page, records.carried, records.interrupted);
+    traces(sources.trace.counters(), &mut page);
+    if let Some(openai) = &sources.openai {
+        agent(openai, &mut page);
+    }
+    page.0
+}
+
+/// Call records.
+fn carried(page: &mut Page, carried: u64, interrupted: u64) {
+    page.counter("offhook_records_carried_total", "Call records put into the store.", carried);
     page.counter(
         "offhook_calls_interrupted_total",
         "Calls closed at start because a process had died.",
-        records.interrupted,
+        interrupted,
     );
-    traces(sources.trace.counters(), &mut page);
-    page.0
 }
 
 /// How calls sound.
@@ -179,6 +189,24 @@ fn quality(page: &mut Page, rtp: &RtpCounters) {
     page.head("offhook_rtp_streams_by_mos", "Streams that flow by estimated score.", "gauge");
     for ((grade, _), count) in GRADES.iter().zip(quality.grades) {
         page.sample(&format!("offhook_rtp_streams_by_mos{{grade=\"{grade}\"}}"), count);
+    }
+}
+
+/// The realtime provider.
+fn agent(openai: &OpenAi, page: &mut Page) {
+    let counters = openai.counters();
+    let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let sessions = counters.sessions.load(Ordering::Relaxed) as u64;
+    page.gauge("offhook_openai_sessions", "Realtime sessions that are open.", sessions);
+    for (name, help, count) in [
+        ("opened", "Realtime sessions opened for a call.", &counters.opened),
+        ("reconnected", "Realtime sessions opened anew in the middle of a call.", &counters.reconnected),
+        ("given_up", "Calls whose realtime session was lost for good.", &counters.given_up),
+        ("garbled", "Messages that weren't what the protocol says.", &counters.garbled),
+        ("frames_dropped", "Frames of callers dropped on the way to the server.", &counters.frames_dropped),
+        ("interruptions", "Interruptions of the agent by callers.", &counters.interruptions),
+    ] {
+        page.counter(&format!("offhook_openai_{name}_total"), help, read(count));
     }
 }
 

@@ -6,6 +6,7 @@ mod calls;
 mod control;
 mod reload;
 mod serve;
+mod simulate;
 mod speech;
 mod tenant;
 mod trace;
@@ -63,6 +64,9 @@ enum Command {
     /// Work on tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Run a server that behaves as a provider's does.
+    #[command(subcommand)]
+    Simulate(simulate::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
+        Some(Command::Simulate(command)) => simulate::run(command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use media::codec::Codec;
 use media::jitter_buffer::JitterRange;
 use media::playout::PlayoutCommand;
 use media::sdp::{LocalMedia, Negotiated, SdpError, answer, offer};
@@ -14,6 +15,7 @@ use sip::message::StatusCode;
 use tokio::sync::mpsc;
 
 use super::{Actor, Mail};
+use crate::agent::caller_audio::{self, CallerAudio, CallerAudioFeed, Law};
 use crate::call::machine::Input;
 use crate::call::ports::{MediaPort, MediaStream, RecordingSpec};
 use crate::call::record::MediaStats;
@@ -27,6 +29,8 @@ pub struct Media {
     terms: Terms,
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
+    /// Where the caller's audio goes once it flows.
+    listener: Option<CallerAudioFeed>,
     stats: Option<MediaStats>,
     /// We made an offer, in a 2xx or an INVITE; its answer comes with the ACK or the responses.
     offered: Option<LocalMedia>,
@@ -79,7 +83,8 @@ impl Media {
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        Ok(Self { local, terms, stage, playout, stats: None, offered: None, agreed: None })
+        let listener = None;
+        Ok(Self { local, terms, stage, playout, listener, stats: None, offered: None, agreed: None })
     }
 
     /// For a call of ours: the offer is ours to make.
@@ -87,7 +92,8 @@ impl Media {
     pub fn offering(port: Box<dyn MediaPort>, local: LocalMedia, terms: Terms) -> Self {
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed: None };
-        Self { local, terms, stage, playout, stats: None, offered: None, agreed: None }
+        let listener = None;
+        Self { local, terms, stage, playout, listener, stats: None, offered: None, agreed: None }
     }
 
     /// For a call that is refused.
@@ -104,6 +110,7 @@ impl Media {
             },
             stage: Stage::Gone,
             playout,
+            listener: None,
             stats: None,
             offered: None,
             agreed: None,
@@ -193,10 +200,21 @@ impl Media {
                 config.signalling = Some(self.terms.signalling);
                 config.jitter = self.terms.jitter;
                 config.ntp = ntp(SystemTime::now());
-                self.stage = Stage::Flowing(port.attach(config, commands, mailbox));
+                self.stage = Stage::Flowing(port.attach(config, commands, mailbox, self.listener.take()));
             }
             other => self.stage = other,
         }
+    }
+
+    /// The caller's audio, in the law of the line where that is known already. `None` once the
+    /// audio flows: a listener has to be there before.
+    pub(super) fn listen(&mut self) -> Option<CallerAudio> {
+        let Stage::Waiting { agreed, .. } = &self.stage else { return None };
+        let codec = agreed.as_ref().map(|agreed| agreed.codec).or(self.local.codecs.first().copied());
+        let law = codec.and_then(Codec::law).unwrap_or(Law::A);
+        let (feed, audio) = caller_audio::channel(law);
+        self.listener = Some(feed);
+        Some(audio)
     }
 
     pub(super) fn playout(&self) -> mpsc::Sender<PlayoutCommand> {

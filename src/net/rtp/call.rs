@@ -16,6 +16,7 @@ use super::ports::PortPair;
 use super::quality::Quality;
 use super::recorder::{Job, RecordingEnd};
 use super::{CALLER_FRAME, CallerFrame, RtpEvent};
+use crate::agent::caller_audio::CallerAudioFeed;
 use crate::net::batch::ReceiveArena;
 
 /// Datagrams taken by one system call.
@@ -53,7 +54,7 @@ pub(super) struct Call {
     events: EventSink,
     /// Taken from the session when `events` had no room for it.
     unreported: Option<RtpEvent>,
-    audio: Option<mpsc::Sender<CallerFrame>>,
+    audio: Option<CallerAudioFeed>,
     block: Block,
     recording: Option<Recording>,
     /// Orders for the recorder that its channel had no room for.
@@ -99,7 +100,7 @@ impl Call {
         closed: Arc<AtomicBool>,
         playout: mpsc::Receiver<PlayoutCommand>,
         events: EventSink,
-        audio: Option<mpsc::Sender<CallerFrame>>,
+        audio: Option<CallerAudioFeed>,
     ) -> Self {
         Self {
             id,
@@ -278,7 +279,7 @@ impl Call {
         while let Some(frame) = block.fill(&mut samples) {
             if let Some(audio) = audio {
                 // A listener that is behind misses frames rather than holding up the line.
-                let _ = audio.try_send(*frame);
+                audio.push(frame);
             }
             let Some(active) = recording else { continue };
             if backlog.is_empty() {

@@ -9,9 +9,10 @@ use media::playout::{PlayoutCommand, UtteranceId, tone};
 use media::session::Agreement;
 use tokio::sync::mpsc;
 
+use super::RtpEvent;
 use super::call::Call;
 use super::recorder::RecordingSpec;
-use super::{CallerFrame, RtpEvent};
+use crate::agent::caller_audio::CallerAudioFeed;
 
 /// Takes an event, or gives it back when there is no room.
 pub(super) type EventSink = Box<dyn FnMut(RtpEvent) -> Result<(), RtpEvent> + Send>;
@@ -30,7 +31,7 @@ pub(super) enum Control {
     Beep(UtteranceId),
     Clear,
     Press(Digit, u16),
-    Audio(Option<mpsc::Sender<CallerFrame>>),
+    Audio(Option<CallerAudioFeed>),
     Record(RecordingSpec, EventSink),
     StopRecording,
 }
@@ -118,7 +119,7 @@ impl MediaHandle {
     ///
     /// # Errors
     /// When the order was not taken.
-    pub fn listen(&self, audio: Option<mpsc::Sender<CallerFrame>>) -> Result<(), ControlError> {
+    pub fn listen(&self, audio: Option<CallerAudioFeed>) -> Result<(), ControlError> {
         self.order(Control::Audio(audio))
     }
 
