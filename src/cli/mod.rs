@@ -4,6 +4,7 @@ mod bans;
 mod call;
 mod calls;
 mod control;
+mod recording;
 mod reload;
 mod serve;
 mod simulate;
@@ -67,6 +68,9 @@ enum Command {
     /// Run a server that behaves as a provider's does.
     #[command(subcommand)]
     Simulate(simulate::Command),
+    /// Work on recordings of calls.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Simulate(command)) => simulate::run(command),
+        Some(Command::Recording(command)) => recording::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

@@ -139,6 +139,10 @@ fn mistakes_are_told_with_place_and_remedy() {
         ),
         ("service = 3\n", "key `service`: holds a value of type integer; write a table"),
         ("[trunk]\nname = 'x'\n", "[[trunk]] with two brackets"),
+        (
+            "[service]\nrecording_key = 'secret'\n",
+            "key `recording_key`: is no key: write 32 random bytes in hexadecimal",
+        ),
         ("[service]\nsip = \n", "f.toml:2:7: not valid TOML"),
         ("[service]\nsip = '127.0.0.1:1'\nsip = '127.0.0.1:2'\n", "f.toml:3:1: not valid TOML"),
     ] {
@@ -251,6 +255,9 @@ fn questionable_settings_are_warned_of() {
     assert_eq!(warned(&format!("{REGISTER}password = 'x'\n")), [WarningKind::InlinePassword]);
     assert_eq!(warned(&OPEN.replace("192.0.2.0/24", "0.0.0.0/0")), [WarningKind::OpenToAll]);
     assert_eq!(warned("[service]\nsip = '0.0.0.0:5060'\n"), [WarningKind::NoAdvertisedAddress]);
+    assert_eq!(warned(&format!("{REGISTER}srtp = 'require'\n")), [WarningKind::KeysInTheClear]);
+    assert!(warned(&format!("{REGISTER}srtp = 'require'\ntransport = 'tls'\n")).is_empty());
+    assert!(warned(&format!("{OPEN}srtp = 'offer'\n")).is_empty(), "whoever calls may do so over TLS");
     assert!(warned("[service]\nsip = '0.0.0.0:5060'\nadvertised_address = '203.0.113.7'\n").is_empty());
 }
 

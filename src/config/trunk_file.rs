@@ -12,7 +12,7 @@ use super::secret::{self, Surroundings};
 use super::tls;
 use super::trunk::{
     Admission, Codec, HealthCheck, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy,
-    Registrar, SessionTimer, SourceWord, Sources, Transport, Trunk,
+    Registrar, SessionTimer, SourceWord, Sources, SrtpMode, Transport, Trunk,
 };
 use super::value::{Line, Located};
 use crate::ids::TrunkName;
@@ -84,13 +84,18 @@ fn read_keys(
     let credentials = credentials(table, word, user.clone(), around, sink);
     let transport = table.or("transport", Transport::Udp, sink);
     let authentication = super::auth_inbound::read(table, around, sink);
+    let media = media(table, sink);
+    let clear = matches!(transport, Transport::Udp | Transport::Tcp) && word != Some(ModeWord::Open);
+    if clear && media.srtp != SrtpMode::Off {
+        sink.warn(table.key_span("srtp"), table.subject("srtp"), WarningKind::KeysInTheClear);
+    }
     let trunk = Trunk {
         transport,
         tls: tls::trunk(table, mode.as_ref(), transport, around, sink),
         credentials,
         identity: identity(table, user, mode.as_ref(), sink),
         numbers: numbers(table, sink),
-        media: media(table, sink),
+        media,
         session_timer: session_timer(table, sink),
         refer: table.or("refer", ReferPolicy::Sip, sink),
         admission: admission(table, mode.as_ref(), authentication.is_some(), sink),

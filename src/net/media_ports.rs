@@ -12,8 +12,8 @@ use super::rtp::{self, Attachment, MediaHandle, RtpEvent, RtpPool, RtpPort};
 use crate::agent::caller_audio::CallerAudioFeed;
 use crate::call::actor::Mail;
 use crate::call::machine::RecordingEnd;
-use crate::call::ports::{MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
-use crate::call::record::MediaStats;
+use crate::call::ports::{CallRecordingSpec, MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
+use crate::call::record::{MediaStats, Recording};
 
 impl MediaPorts for RtpPool {
     fn open(&self) -> Result<Box<dyn MediaPort>, NoPort> {
@@ -85,6 +85,10 @@ impl MediaStream for Stream {
     fn stop_recording(&self) {
         self.with(MediaHandle::stop_recording);
     }
+
+    fn record_call(&self, recording: CallRecordingSpec) {
+        self.with(|handle| handle.record_call(rtp::TapeSpec { path: recording.path, key: recording.key }));
+    }
 }
 
 impl From<RtpEvent> for Mail {
@@ -92,6 +96,10 @@ impl From<RtpEvent> for Mail {
         match event {
             RtpEvent::Media(event) => Self::Media(event),
             RtpEvent::Ended(stats) => Self::MediaEnded(Some(Box::new(measured(&stats)))),
+            RtpEvent::RecordingStopped(stopped) if stopped.whole => Self::CallRecorded(Recording {
+                file: relative(&stopped.path),
+                duration_ms: u64::try_from(stopped.length.as_millis()).unwrap_or(u64::MAX),
+            }),
             RtpEvent::RecordingStopped(stopped) => Self::RecordingEnded(match stopped.written {
                 Ok(duration) => RecordingEnd::Kept { file: relative(&stopped.path), duration },
                 Err(error) => {

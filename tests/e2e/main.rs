@@ -17,6 +17,7 @@ mod media_policy;
 mod message;
 mod outbound;
 mod overload;
+mod quality;
 mod realtime;
 mod reload;
 mod rig;

@@ -2,7 +2,9 @@
 //! refused and counted.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
+use crate::rig::media::tone;
 use crate::rig::service::write;
 use crate::rig::{Home, Message, Phone, SOON, Service, eventually, shipped};
 
@@ -195,4 +197,32 @@ fn a_stream_from_elsewhere_is_dropped_and_counted_before_the_first_packet_and_af
     assert_eq!(media.packets_refused, 120, "{media:?}");
     assert!(media.packets_received > 50 && media.mos.is_some_and(|mos| mos > 4.0), "{media:?}");
     assert_eq!((media.codec.as_deref(), media.concealed_ms), (Some("PCMA"), 0), "{media:?}");
+}
+
+/// A key as a telephone plays it (ITU-T Q.23), and the pause after it.
+fn touch_tone(low: f64, high: f64) -> Vec<i16> {
+    let length = Duration::from_millis(100);
+    let both = tone(low, length).into_iter().zip(tone(high, length));
+    both.map(|(low, high)| low / 2 + high / 2).chain([0; 1_600]).collect()
+}
+
+#[test]
+fn keys_are_heard_in_the_audio_of_who_offers_no_telephone_event() {
+    let home = Home::new();
+    let service = start(&home, "ptime_ms = 30\n");
+    let mut phone = Phone::new(&service);
+    let offer = phone.offer().replace("RTP/AVP 8 96", "RTP/AVP 8");
+    let offer: String =
+        offer.lines().filter(|line| !line.contains(":96 ")).map(|line| format!("{line}\r\n")).collect();
+    let answer = dial_with(&mut phone, &offer);
+    assert!(answer.status() == Some(200) && !answer.body.contains("telephone-event"), "{answer:?}");
+    phone.media.listen(Duration::from_millis(300), SOON);
+    // 4, then #: neither means anything in the menu.
+    phone.media.say(&[touch_tone(770.0, 1_209.0), touch_tone(941.0, 1_477.0)].concat());
+    phone.media.said(SOON);
+    phone.media.listen(Duration::from_millis(500), SOON);
+    phone.hang_up();
+    let log = service.stop();
+    let record = home.only_call();
+    assert_eq!(record.keys(), "4#", "{log}");
 }

@@ -23,7 +23,7 @@ const CHUNK: usize = 16 * 1024;
 const TAG: usize = 16;
 
 /// The key that files are sealed with. Prints masked, and is wiped when dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealingKey([u8; 32]);
 
 impl SealingKey {

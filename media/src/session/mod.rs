@@ -196,6 +196,13 @@ impl Session {
         self.sent_frame.get(..self.frame_samples).unwrap_or_default()
     }
 
+    /// The session's clock: samples at 8 kHz that have gone by, those skipped after a stall among them. The frame of
+    /// the last tick ends there.
+    #[must_use]
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
     /// Whether the caller is speaking, as far as we can tell.
     #[must_use]
     pub fn is_speech(&self) -> bool {

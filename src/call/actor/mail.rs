@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{Actor, Answer};
 use crate::agent::AgentInput;
 use crate::call::machine::{Input, RecordingEnd};
-use crate::call::record::MediaStats;
+use crate::call::record::{MediaStats, Recording};
 use crate::call::transfer::Report;
 use crate::ids::CallId;
 
@@ -26,6 +26,9 @@ pub enum Mail {
     Media(MediaEvent),
     /// The recording is closed.
     RecordingEnded(RecordingEnd),
+    /// The recording of the whole call is closed. Its length is what was written: less than the
+    /// call's when the disk took no more.
+    CallRecorded(Recording),
     /// The stream is over, and this was measured on it.
     MediaEnded(Option<Box<MediaStats>>),
     /// The service is stopping.
@@ -119,6 +122,7 @@ impl Actor {
             Mail::Signal(signal) => self.take_signal(signal),
             Mail::Media(event) => self.take_media_event(event),
             Mail::RecordingEnded(end) => self.pending.push_back(Input::RecordingStopped(end)),
+            Mail::CallRecorded(recording) => self.media.keep_recording(recording),
             Mail::MediaEnded(stats) => self.media.keep_stats(stats),
             Mail::Stop(Stop::Within(within)) => self.pending.push_back(Input::Drain { within }),
             Mail::Stop(Stop::Now) => self.pending.push_back(Input::KillNow),
@@ -180,6 +184,7 @@ impl Actor {
     fn take_media_event(&mut self, event: MediaEvent) {
         // What the caller's speech means is the agent's to judge.
         if let Some(input) = speech(&event) {
+            tracing::debug!(call = %self.call, ?input, "the caller's speech");
             return self.tell_agent(input);
         }
         let input = match event {

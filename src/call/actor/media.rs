@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use super::{Actor, Mail};
 use crate::agent::caller_audio::{self, CallerAudio, CallerAudioFeed, Law};
 use crate::call::machine::Input;
-use crate::call::ports::{MediaPort, MediaStream, RecordingSpec};
-use crate::call::record::MediaStats;
+use crate::call::ports::{CallRecordingSpec, MediaPort, MediaStream, RecordingSpec};
+use crate::call::record::{MediaStats, Recording};
 
 /// How many playout commands wait for the media path; a sentence is two.
 const PLAYOUT: usize = 32;
@@ -32,6 +32,9 @@ pub struct Media {
     /// Where the caller's audio goes once it flows.
     listener: Option<CallerAudioFeed>,
     stats: Option<MediaStats>,
+    /// How the call is to be recorded, until its stream starts.
+    to_record: Option<CallRecordingSpec>,
+    recording: Taped,
     /// We made an offer, in a 2xx or an INVITE; its answer comes with the ACK or the responses.
     offered: Option<LocalMedia>,
     /// What early media agreed.
@@ -47,6 +50,16 @@ pub struct Terms {
     pub signalling: IpAddr,
     /// Bounds of the jitter buffer.
     pub jitter: JitterRange,
+}
+
+/// The recording of the whole call.
+enum Taped {
+    /// It isn't recorded.
+    Not,
+    /// It is.
+    Running,
+    /// It was.
+    Done(Recording),
 }
 
 enum Stage {
@@ -83,8 +96,7 @@ impl Media {
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        let listener = None;
-        Ok(Self { local, terms, stage, playout, listener, stats: None, offered: None, agreed: None })
+        Ok(Self::at(stage, local, terms, playout))
     }
 
     /// For a call of ours: the offer is ours to make.
@@ -92,8 +104,7 @@ impl Media {
     pub fn offering(port: Box<dyn MediaPort>, local: LocalMedia, terms: Terms) -> Self {
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed: None };
-        let listener = None;
-        Self { local, terms, stage, playout, listener, stats: None, offered: None, agreed: None }
+        Self::at(stage, local, terms, playout)
     }
 
     /// For a call that is refused.
@@ -101,17 +112,21 @@ impl Media {
     pub fn none() -> Self {
         let (playout, _) = mpsc::channel(1);
         let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let terms =
+            Terms { source: SourcePolicy::Address, signalling: nowhere, jitter: JitterRange::default() };
+        Self::at(Stage::Gone, LocalMedia::new(nowhere, 0, 0), terms, playout)
+    }
+
+    fn at(stage: Stage, local: LocalMedia, terms: Terms, playout: mpsc::Sender<PlayoutCommand>) -> Self {
         Self {
-            local: LocalMedia::new(nowhere, 0, 0),
-            terms: Terms {
-                source: SourcePolicy::Address,
-                signalling: nowhere,
-                jitter: JitterRange::default(),
-            },
-            stage: Stage::Gone,
+            local,
+            terms,
+            stage,
             playout,
             listener: None,
             stats: None,
+            to_record: None,
+            recording: Taped::Not,
             offered: None,
             agreed: None,
         }
@@ -200,7 +215,12 @@ impl Media {
                 config.signalling = Some(self.terms.signalling);
                 config.jitter = self.terms.jitter;
                 config.ntp = ntp(SystemTime::now());
-                self.stage = Stage::Flowing(port.attach(config, commands, mailbox, self.listener.take()));
+                let stream = port.attach(config, commands, mailbox, self.listener.take());
+                if let Some(recording) = self.to_record.take() {
+                    stream.record_call(recording);
+                    self.recording = Taped::Running;
+                }
+                self.stage = Stage::Flowing(stream);
             }
             other => self.stage = other,
         }
@@ -237,6 +257,28 @@ impl Media {
         if let Stage::Flowing(stream) = &self.stage {
             stream.stop_recording();
         }
+    }
+
+    /// Records the call from the moment on that its audio flows.
+    pub(super) fn record(&mut self, recording: CallRecordingSpec) {
+        self.to_record = Some(recording);
+    }
+
+    pub(super) fn keep_recording(&mut self, recording: Recording) {
+        self.recording = Taped::Done(recording);
+    }
+
+    /// The file of the whole call, if there is one: nothing that nobody could write.
+    pub(super) fn take_recording(&mut self) -> Option<Recording> {
+        match std::mem::replace(&mut self.recording, Taped::Not) {
+            Taped::Done(recording) if recording.duration_ms > 0 => Some(recording),
+            _ => None,
+        }
+    }
+
+    /// Whether everything is known that is told at the end of a stream.
+    pub(super) fn is_complete(&self) -> bool {
+        self.stats.is_some() && !matches!(self.recording, Taped::Running)
     }
 
     pub(super) fn keep_stats(&mut self, stats: Option<Box<MediaStats>>) {

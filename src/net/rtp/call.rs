@@ -11,11 +11,13 @@ use media::playout::PlayoutCommand;
 use media::session::Session;
 use tokio::sync::mpsc;
 
+use super::block::Block;
 use super::handle::{Control, EventSink, beep};
 use super::ports::PortPair;
 use super::quality::Quality;
-use super::recorder::{Job, RecordingEnd};
-use super::{CALLER_FRAME, CallerFrame, RtpEvent};
+use super::recorder::{Job, RecordingEnd, RecordingId};
+use super::tape::{Spares, Tape};
+use super::{CallerFrame, RtpEvent};
 use crate::agent::caller_audio::CallerAudioFeed;
 use crate::net::batch::ReceiveArena;
 
@@ -29,6 +31,8 @@ pub(super) const PACKET_SIZE: usize = 2048;
 const COMMANDS_PER_TURN: usize = 64;
 /// The session itself catches up at most three packets; this only bounds the loop.
 const TICKS_PER_TURN: usize = 4;
+/// The longest that a datagram is believed to have waited; the RTCP port is read once a second or so.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// The RTCP port is read once in so many turns.
 const RTCP_EVERY: u32 = 50;
 
@@ -41,6 +45,7 @@ pub(super) struct Bench {
     pub(super) sent: u64,
     pub(super) send_failed: u64,
     pub(super) quality: Quality,
+    pub(super) spares: Spares,
 }
 
 pub(super) struct Call {
@@ -57,6 +62,8 @@ pub(super) struct Call {
     audio: Option<CallerAudioFeed>,
     block: Block,
     recording: Option<Recording>,
+    /// The recording of the whole call, if it is recorded.
+    tape: Option<Tape>,
     /// Orders for the recorder that its channel had no room for.
     backlog: VecDeque<Job>,
     /// Anything arrived on the port.
@@ -79,17 +86,18 @@ struct Recording {
     silent: u64,
 }
 
+/// When a datagram came, by the kernel's stamp on the wall clock; `now` without one.
+fn arrival(stamp: Option<Duration>, wall: Duration, now: Instant) -> Instant {
+    let waited = stamp.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
+    // A step of the wall clock must not date a packet before its call.
+    now.checked_sub(waited.min(LONGEST_WAIT)).unwrap_or(now)
+}
+
 /// Below about −46 dBFS on average: what a line carries when nobody speaks.
 fn is_quiet(frame: &CallerFrame) -> bool {
     const QUIET: u64 = 160 * 160;
     let energy: u64 = frame.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
     energy < QUIET * frame.len() as u64
-}
-
-/// Caller audio on its way from packets of any length to frames of 20 ms.
-struct Block {
-    samples: CallerFrame,
-    length: usize,
 }
 
 impl Call {
@@ -113,8 +121,9 @@ impl Call {
             events,
             unreported: None,
             audio,
-            block: Block { samples: [0; CALLER_FRAME], length: 0 },
+            block: Block::default(),
             recording: None,
+            tape: None,
             backlog: VecDeque::new(),
             carried: false,
             turns: 0,
@@ -138,6 +147,7 @@ impl Call {
         self.flush_backlog(&bench.jobs);
         if self.closed.load(Ordering::Acquire) {
             self.stop_recording(RecordingEnd::Closed, &bench.jobs);
+            self.stop_tape(&bench.jobs);
             if !self.backlog.is_empty() {
                 return true;
             }
@@ -166,10 +176,7 @@ impl Call {
                 if received.truncated {
                     continue;
                 }
-                let waited = received.arrived.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
-                // A step of the wall clock must not date a packet before its call.
-                let waited = waited.min(Duration::from_secs(1));
-                let arrived = now.checked_sub(waited).unwrap_or(now);
+                let arrived = arrival(received.arrived, wall, now);
                 self.session.handle_rtp(received.payload, received.source, arrived);
             }
             if count < RECEIVE_BATCH {
@@ -183,8 +190,11 @@ impl Call {
                 let Ok(count) = bench.arena.receive(self.pair.rtcp.as_fd()) else { break };
                 bench.received += count as u64;
                 self.carried = true;
+                let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
                 for received in bench.arena.received() {
-                    self.session.handle_rtcp(received.payload, received.source, now);
+                    // A report waited up to a second for us; the round trip is counted without that.
+                    let arrived = arrival(received.arrived, wall, now);
+                    self.session.handle_rtcp(received.payload, received.source, arrived);
                 }
             }
         }
@@ -255,6 +265,9 @@ impl Call {
                 }
             }
             self.listen(&bench.jobs);
+            if let Some(tape) = &mut self.tape {
+                tape.take(&self.session, &bench.spares, &bench.jobs);
+            }
         }
         if let Some(length) = self.session.poll_rtcp(now, &mut bench.packet) {
             self.send_report(bench, length);
@@ -300,7 +313,7 @@ impl Call {
                 None
             };
             if let Some(end) = end {
-                let stop = Job::Stop(active.id, end);
+                let stop = Job::Stop(RecordingId { call: active.id, whole: false }, end);
                 *recording = None;
                 order(backlog, jobs, stop);
             }
@@ -320,7 +333,7 @@ impl Call {
 
     pub(super) fn control(&mut self, control: Control, jobs: &SyncSender<Job>, now: Instant) {
         match control {
-            Control::Update(agreement) => self.session.update(agreement, now),
+            Control::Update(agreement) => self.session.update(*agreement, now),
             Control::Play(command) => self.play(command),
             Control::Beep(utterance) => beep(utterance).into_iter().for_each(|c| self.play(c)),
             Control::Clear => {
@@ -343,12 +356,19 @@ impl Call {
                 order(&mut self.backlog, jobs, Job::Start(self.id, spec, events));
             }
             Control::StopRecording => self.stop_recording(RecordingEnd::Stopped, jobs),
+            Control::RecordCall(spec, events) => {
+                if self.tape.is_none() {
+                    self.tape = Some(Tape::new(RecordingId { call: self.id, whole: true }));
+                    order(&mut self.backlog, jobs, Job::StartTape(self.id, spec, events));
+                }
+            }
         }
     }
 
     /// Completes the recording, waiting for the recorder: for the end of the process only.
     pub(super) fn close(&mut self, jobs: &SyncSender<Job>) {
         self.stop_recording(RecordingEnd::Closed, jobs);
+        self.stop_tape(jobs);
         for job in self.backlog.drain(..) {
             // A recorder that is gone takes no orders.
             let _ = jobs.send(job);
@@ -363,7 +383,14 @@ impl Call {
 
     fn stop_recording(&mut self, end: RecordingEnd, jobs: &SyncSender<Job>) {
         if let Some(recording) = self.recording.take() {
-            order(&mut self.backlog, jobs, Job::Stop(recording.id, end));
+            order(&mut self.backlog, jobs, Job::Stop(RecordingId { call: recording.id, whole: false }, end));
+        }
+    }
+
+    fn stop_tape(&mut self, jobs: &SyncSender<Job>) {
+        if let Some(mut tape) = self.tape.take() {
+            tape.hand_over(jobs);
+            order(&mut self.backlog, jobs, Job::Stop(tape.id(), RecordingEnd::Closed));
         }
     }
 
@@ -384,41 +411,5 @@ fn order(backlog: &mut VecDeque<Job>, jobs: &SyncSender<Job>, job: Job) {
         backlog.push_back(job);
     } else if let Err(TrySendError::Full(job)) = jobs.try_send(job) {
         backlog.push_back(job);
-    }
-}
-
-impl Block {
-    /// Moves samples into the frame; gives it when it is full.
-    fn fill(&mut self, samples: &mut &[i16]) -> Option<&CallerFrame> {
-        if self.length == CALLER_FRAME {
-            self.length = 0;
-        }
-        let (taken, rest) = samples.split_at(samples.len().min(CALLER_FRAME - self.length));
-        let free = self.samples.get_mut(self.length..self.length + taken.len())?;
-        free.copy_from_slice(taken);
-        self.length += taken.len();
-        *samples = rest;
-        (self.length == CALLER_FRAME).then_some(&self.samples)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packets_of_any_length_become_frames_without_a_gap() {
-        for ptime in [80, 160, 240, 320, 480] {
-            let mut block = Block { samples: [0; CALLER_FRAME], length: 0 };
-            let all: Vec<i16> = (0..960).collect();
-            let mut got = Vec::new();
-            for packet in all.chunks(ptime) {
-                let mut samples = packet;
-                while let Some(frame) = block.fill(&mut samples) {
-                    got.extend_from_slice(frame);
-                }
-            }
-            assert_eq!(got, all);
-        }
     }
 }

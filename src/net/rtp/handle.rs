@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::RtpEvent;
 use super::call::Call;
 use super::orders::Orders;
-use super::recorder::RecordingSpec;
+use super::recorder::{RecordingSpec, TapeSpec};
 use crate::agent::caller_audio::CallerAudioFeed;
 
 /// Takes an event, or gives it back when there is no room.
@@ -27,7 +27,7 @@ pub(super) enum Command {
 
 /// An order for one call.
 pub(super) enum Control {
-    Update(Agreement),
+    Update(Box<Agreement>),
     Play(PlayoutCommand),
     Beep(UtteranceId),
     Clear,
@@ -35,6 +35,7 @@ pub(super) enum Control {
     Audio(Option<CallerAudioFeed>),
     Record(RecordingSpec, EventSink),
     StopRecording,
+    RecordCall(TapeSpec, EventSink),
 }
 
 /// Why an order was not taken.
@@ -79,7 +80,7 @@ impl MediaHandle {
     /// # Errors
     /// When the order was not taken.
     pub fn update(&self, agreement: Agreement) -> Result<(), ControlError> {
-        self.order(Control::Update(agreement))
+        self.order(Control::Update(Box::new(agreement)))
     }
 
     /// Plays without the playout channel; not ordered against it. Audio that the session has
@@ -140,6 +141,15 @@ impl MediaHandle {
     /// When the order was not taken.
     pub fn stop_recording(&self) -> Result<(), ControlError> {
         self.order(Control::StopRecording)
+    }
+
+    /// Records the whole call from now on, until its media ends; once. It ends with one
+    /// [`RtpEvent::RecordingStopped`], as that of [`MediaHandle::record`].
+    ///
+    /// # Errors
+    /// When the order was not taken.
+    pub fn record_call(&self, recording: TapeSpec) -> Result<(), ControlError> {
+        self.order(Control::RecordCall(recording, (self.sink)()))
     }
 
     /// Ends the media; a running recording is completed.

@@ -10,12 +10,14 @@
 //! Around the workers: the porter, a thread that closes and files the ports of ended calls,
 //! and the recorder, a thread that writes audio files.
 
+mod block;
 mod call;
 mod handle;
 mod orders;
 mod ports;
 mod quality;
 mod recorder;
+mod tape;
 mod wheel;
 mod worker;
 
@@ -40,7 +42,7 @@ use self::orders::Orders;
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
 pub use self::quality::{GRADES, Quality};
-pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
+pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped, TapeSpec};
 use self::worker::{Totals, Worker};
 
 /// Caller audio as it is handed on: 20 ms, 8 kHz, mono.

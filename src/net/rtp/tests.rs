@@ -138,6 +138,30 @@ fn packets_flow_from_the_start_one_each_packet_time() {
 }
 
 #[tokio::test]
+async fn an_interruption_does_not_wait_behind_audio_that_there_is_no_room_for() {
+    let pool = pool();
+    let mut line = line(&pool, 8);
+    // Two minutes fill the queue; two more chunks wait outside of it, then come the ends.
+    let chunk = Chunk::Pcmu(vec![0x2a; 30 * 8_000].into());
+    for _ in 0..6 {
+        line.playout
+            .send(PlayoutCommand::Audio { utterance: UTTERANCE, chunk: chunk.clone() })
+            .await
+            .unwrap();
+    }
+    let other = UtteranceId(4);
+    line.playout.send(PlayoutCommand::Audio { utterance: other, chunk }).await.unwrap();
+    line.playout.send(PlayoutCommand::End { utterance: other }).await.unwrap();
+    line.playout.send(PlayoutCommand::Clear).await.unwrap();
+    let cleared = line.media_event(|e| matches!(e, MediaEvent::Cleared { .. })).await;
+    let MediaEvent::Cleared { utterance, sent_ms, unsent_ms } = cleared else { panic!("{cleared:?}") };
+    assert_eq!((utterance, sent_ms + unsent_ms), (UTTERANCE, 120_000));
+    assert!(sent_ms < 2_000, "at once: {sent_ms}");
+    let ended = line.media_event(|e| matches!(e, MediaEvent::Drained { .. })).await;
+    assert_eq!(ended, MediaEvent::Drained { utterance: other, sent_ms: 0 }, "reported as empty");
+}
+
+#[tokio::test]
 async fn what_is_played_is_heard_and_its_end_reported() {
     let pool = pool();
     let mut line = line(&pool, 8);

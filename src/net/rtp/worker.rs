@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::call::{Bench, Call, PACKET_SIZE};
 use super::handle::{Command, Control};
-use super::quality::{self, Quality};
 use super::orders::Inbox;
+use super::quality::{self, Quality};
 use super::recorder::Job;
+use super::tape::Spares;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
 use crate::net::batch::{self, Precedence, ReceiveArena};
@@ -83,6 +84,7 @@ impl Worker {
                 sent: 0,
                 send_failed: 0,
                 quality: Quality::default(),
+                spares: Spares::new(),
             },
             inbox,
             returns,

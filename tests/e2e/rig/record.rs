@@ -34,6 +34,8 @@ pub struct Record {
     #[serde(default)]
     pub messages: Vec<MessageLeft>,
     #[serde(default)]
+    pub recordings: Vec<MessageLeft>,
+    #[serde(default)]
     pub trace: Option<String>,
     #[serde(default)]
     pub media: Option<Media>,
