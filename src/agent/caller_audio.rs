@@ -3,14 +3,18 @@
 //!
 //! The media worker pushes and never waits; what doesn't fit is dropped and counted, since real
 //! time can't wait. The reader says from how many frames on it wants to be woken: under load it
-//! is cheaper to be woken for three frames once than three times for one.
+//! is cheaper to be woken for three frames once than three times for one. With many readers even
+//! that is much, since waking a task of another thread takes a system call: then they leave it to a
+//! [`Beat`] on their own thread, which looks at all rings a hundred times a second.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 pub use media::codec::Law;
+use tokio::sync::Notify;
 
 /// Samples, and codewords, of a frame: 20 ms.
 pub const FRAME: usize = 160;
@@ -41,8 +45,22 @@ struct Ring {
     taken: AtomicUsize,
     dropped: AtomicU64,
     wake_at: AtomicUsize,
+    /// A beat wakes the reader, not the feed.
+    on_beat: AtomicBool,
+    /// The reader is gone.
+    left: AtomicBool,
     waker: AtomicWaker,
 }
+
+/// Wakes the readers that leave it to it.
+#[derive(Debug, Default)]
+pub struct Beat {
+    rings: Mutex<Vec<Arc<Ring>>>,
+    wanted: Notify,
+}
+
+/// Half a frame: what leaving it to a beat costs at most.
+const BEAT: Duration = Duration::from_millis(10);
 
 /// A ring for one call, in the law that the agent wants.
 #[must_use]
@@ -54,6 +72,8 @@ pub fn channel(law: Law) -> (CallerAudioFeed, CallerAudio) {
         taken: AtomicUsize::new(0),
         dropped: AtomicU64::new(0),
         wake_at: AtomicUsize::new(1),
+        on_beat: AtomicBool::new(false),
+        left: AtomicBool::new(false),
         waker: AtomicWaker::new(),
     });
     (CallerAudioFeed { ring: Arc::clone(&ring) }, CallerAudio { ring })
@@ -76,7 +96,7 @@ impl CallerAudioFeed {
             slot.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
         ring.pushed.store(pushed.wrapping_add(1), Ordering::Release);
-        if waiting + 1 >= ring.wake_at.load(Ordering::Relaxed) {
+        if waiting + 1 >= ring.wake_at.load(Ordering::Relaxed) && !ring.on_beat.load(Ordering::Relaxed) {
             ring.waker.wake();
         }
     }
@@ -137,6 +157,50 @@ impl CallerAudio {
     }
 }
 
+impl Drop for CallerAudio {
+    fn drop(&mut self) {
+        self.ring.left.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Beat {
+    /// Leaves it to the beat to wake this reader, or to the feed again.
+    pub fn wakes(&self, audio: &CallerAudio, yes: bool) {
+        if audio.ring.on_beat.swap(yes, Ordering::Relaxed) == yes || !yes {
+            return;
+        }
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !rings.iter().any(|known| Arc::ptr_eq(known, &audio.ring)) {
+            rings.push(Arc::clone(&audio.ring));
+        }
+        self.wanted.notify_one();
+    }
+
+    /// Beats for as long as the task runs; rests while nobody leaves anything to it.
+    pub async fn run(&self) {
+        loop {
+            if self.beat() == 0 {
+                self.wanted.notified().await;
+            }
+            tokio::time::sleep(BEAT).await;
+        }
+    }
+
+    /// Wakes whoever has enough frames. Returns how many readers leave it to the beat.
+    fn beat(&self) -> usize {
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.retain(|ring| ring.on_beat.load(Ordering::Relaxed) && !ring.left.load(Ordering::Relaxed));
+        for ring in rings.iter() {
+            let waiting =
+                ring.pushed.load(Ordering::Acquire).wrapping_sub(ring.taken.load(Ordering::Relaxed));
+            if waiting >= ring.wake_at.load(Ordering::Relaxed) {
+                ring.waker.wake();
+            }
+        }
+        rings.len()
+    }
+}
+
 impl Ring {
     fn slot(&self, frame: usize) -> &[AtomicU64] {
         let from = frame % FRAMES * WORDS;
@@ -188,6 +252,26 @@ mod tests {
         assert_eq!((audio.waiting(), audio.dropped()), (FRAMES, 3));
         audio.skip();
         assert_eq!(audio.waiting(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_leaves_it_to_the_beat_is_woken_by_it_alone() {
+        let (mut feed, audio) = channel(Law::Mu);
+        let beat = Beat::default();
+        beat.wakes(&audio, true);
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        assert_eq!(audio.poll_ready(&Context::from_waker(&waker)), Poll::Pending);
+        assert_eq!(beat.beat(), 1);
+        feed.push(&[0; FRAME]);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        beat.beat();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        beat.wakes(&audio, false);
+        assert_eq!(beat.beat(), 0);
+        beat.wakes(&audio, true);
+        drop(audio);
+        assert_eq!(beat.beat(), 0);
     }
 
     #[test]

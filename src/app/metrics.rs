@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use sip::endpoint::Counters;
 
 use crate::agent::OpenAi;
+use crate::agent::turn::VoiceStats;
+use crate::agent::turn::stats::{BUCKETS_MS, PARTS};
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::defence::overload::Shed;
@@ -139,6 +141,7 @@ pub(super) async fn render(sources: Sources) -> String {
     if let Some(openai) = &sources.openai {
         agent(openai, &mut page);
     }
+    turns(&sources.inbound.services.stats, &mut page);
     page.0
 }
 
@@ -189,6 +192,25 @@ fn quality(page: &mut Page, rtp: &RtpCounters) {
     page.head("offhook_rtp_streams_by_mos", "Streams that flow by estimated score.", "gauge");
     for ((grade, _), count) in GRADES.iter().zip(quality.grades) {
         page.sample(&format!("offhook_rtp_streams_by_mos{{grade=\"{grade}\"}}"), count);
+    }
+}
+
+/// How long callers wait for answers, and for what.
+fn turns(stats: &VoiceStats, page: &mut Page) {
+    const NAME: &str = "offhook_turn_ms";
+    page.head(NAME, "From the caller's last sound to the agent's first, in parts.", "histogram");
+    for (provider, histograms) in stats.histograms() {
+        for (part, histogram) in PARTS.iter().zip(histograms) {
+            let labels = format!("provider=\"{provider}\",part=\"{part}\"");
+            let mut so_far = 0;
+            for (bound, count) in BUCKETS_MS.iter().zip(histogram.buckets) {
+                so_far += count;
+                page.sample(&format!("{NAME}_bucket{{{labels},le=\"{bound}\"}}"), so_far);
+            }
+            page.sample(&format!("{NAME}_bucket{{{labels},le=\"+Inf\"}}"), histogram.count);
+            page.sample(&format!("{NAME}_sum{{{labels}}}"), histogram.sum_ms);
+            page.sample(&format!("{NAME}_count{{{labels}}}"), histogram.count);
+        }
     }
 }
 

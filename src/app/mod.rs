@@ -276,6 +276,7 @@ fn services(
         records: Arc::new(JournalSink::new(journal.clone())),
         trace: Arc::new(trace.clone()),
         tools: Arc::new(crate::tool::Registry::standard()),
+        stats: Arc::default(),
         clock: Arc::new(chrono::Utc::now),
         data: service.data.clone(),
         recording_key: service.recording_key.clone(),

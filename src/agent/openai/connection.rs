@@ -2,6 +2,7 @@
 //! opening of a session until it is configured.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -56,6 +57,11 @@ pub enum BadEndpoint {
     /// The base URL.
     #[error("the base URL {0:?} is not of the form wss://host/path (ws:// for a server on this machine)")]
     Url(String),
+    /// What callers say, and the key, would go over a network that others can read.
+    #[error(
+        "the base URL {0:?} has no TLS: write wss://, or name this machine or an address of a private network"
+    )]
+    Plain(String),
     /// The key.
     #[error("the API key holds characters that no key has")]
     Key,
@@ -78,6 +84,9 @@ impl Connector {
             _ => return Err(bad()),
         };
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+        if !secure && !is_near(&host) {
+            return Err(BadEndpoint::Plain(config.base_url.clone()));
+        }
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let mut request = uri.into_client_request().map_err(|_| bad())?;
         if let Some(key) = &config.key {
@@ -144,6 +153,15 @@ impl Connector {
             send(&mut socket, &ClientEvent::Create(item), self.dialect).await?;
         }
         Ok(socket)
+    }
+}
+
+/// This machine, or one of the same private network (RFC 1918, RFC 4193).
+fn is_near(host: &str) -> bool {
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
+        Err(_) => host == "localhost",
     }
 }
 
@@ -283,5 +301,52 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connector(base_url: &str, key: Option<&str>) -> Result<Connector, BadEndpoint> {
+        let config = OpenAiConfig {
+            base_url: base_url.to_owned(),
+            key: key.map(|key| super::super::ApiKey::new(key.to_owned())),
+            model: String::new(),
+            voice: None,
+            transcription: None,
+            dialect: Dialect::Current,
+            frames: None,
+        };
+        Connector::new(&config, "a model&x=1")
+    }
+
+    #[test]
+    fn the_base_url_leads_to_a_host_a_port_and_a_path() {
+        for (url, host, port, path) in [
+            ("ws://127.0.0.1:9090/v1", "127.0.0.1", 9_090, "/v1/realtime?model=amodelx=1"),
+            ("ws://localhost/v1/", "localhost", 80, "/v1/realtime?model=amodelx=1"),
+            ("ws://[::1]:1/x", "::1", 1, "/x/realtime?model=amodelx=1"),
+        ] {
+            let connector = connector(url, Some("sk-1")).unwrap();
+            assert_eq!((connector.host.as_str(), connector.port), (host, port));
+            assert_eq!(connector.request.uri().path_and_query().unwrap(), path);
+            assert_eq!(connector.request.headers()[header::AUTHORIZATION], "Bearer sk-1");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_to_talk_to_is_refused() {
+        for url in [
+            "",
+            "https://api.openai.com/v1",
+            "wss://",
+            "nonsense",
+            "ws://api.example.com/v1",
+            "ws://192.0.2.1/",
+        ] {
+            assert!(connector(url, None).is_err(), "{url}");
+        }
+        assert_eq!(connector("ws://127.0.0.1/v1", Some("a\nb")).err(), Some(BadEndpoint::Key));
     }
 }

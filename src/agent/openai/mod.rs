@@ -26,6 +26,7 @@ pub use self::connection::BadEndpoint;
 use self::connection::Connector;
 use self::pace::Pace;
 pub use self::wire::Dialect;
+use super::caller_audio::Beat;
 use super::provider::{AgentSession, AudioFormat, Capabilities, Provider, ProviderError, SessionSpec};
 use super::speech::Speech;
 
@@ -110,6 +111,7 @@ struct Shared {
     connectors: Mutex<HashMap<String, Arc<Connector>>>,
     speech: Speech,
     pace: Pace,
+    beat: Beat,
     counters: Arc<Counters>,
 }
 
@@ -122,7 +124,11 @@ impl OpenAi {
         let connector = Arc::new(Connector::new(&config, &config.model)?);
         let connectors = Mutex::new(HashMap::from([(config.model.clone(), connector)]));
         let counters = Arc::default();
-        let shared = Arc::new(Shared { config, connectors, speech, pace: Pace::default(), counters });
+        let (pace, beat) = (Pace::default(), Beat::default());
+        let shared = Arc::new(Shared { config, connectors, speech, pace, beat, counters });
+        let beating = Arc::clone(&shared);
+        // Ends with the runtime.
+        runtime.spawn(async move { beating.beat.run().await });
         Ok(Self { shared, runtime })
     }
 

@@ -90,10 +90,17 @@ pub(super) enum Forget {
 pub(super) struct Talk {
     utterances: VecDeque<Utterance>,
     history: VecDeque<Said>,
+    /// How often something was added to the history.
+    remembered: u64,
     spoken: u64,
 }
 
 impl Talk {
+    /// Changes when something was said.
+    pub(super) fn remembered(&self) -> u64 {
+        self.remembered
+    }
+
     /// The utterance of an item, begun if it isn't known. The second value: it was begun.
     pub(super) fn of_item(
         &mut self,
@@ -180,6 +187,7 @@ impl Talk {
 
     /// Keeps what was said for a session that has to be opened anew.
     pub(super) fn remember(&mut self, said: Said) {
+        self.remembered += 1;
         self.history.push_back(said);
         let size = |said: &Said| match said {
             Said::Caller(text) | Said::Agent(text) | Said::Note(text) => text.len(),

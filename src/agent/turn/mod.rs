@@ -18,6 +18,7 @@
 //! - Dictation (digits, an address, an e-mail) is waited for longer.
 
 mod latency;
+pub mod stats;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -25,6 +26,7 @@ mod words;
 use std::time::{Duration, Instant};
 
 pub use latency::{Latency, TurnClock};
+pub use stats::VoiceStats;
 
 use crate::tenant::document::Tenant;
 use crate::tenant::voice::FirstSpeaker;
@@ -290,6 +292,12 @@ impl Turns {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         matches!(self.agent, Agent::Paused { .. })
+    }
+
+    /// Whether the caller is speaking, as far as our ear tells.
+    #[must_use]
+    pub fn caller_speaks(&self) -> bool {
+        self.caller != Caller::Silent
     }
 
     /// How many answers were asked for.

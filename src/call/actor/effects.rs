@@ -93,6 +93,7 @@ impl Actor {
     pub(super) fn fall_back(&mut self) -> bool {
         let Some(second) = self.fallback.take() else { return false };
         tracing::warn!(call = %self.call, from = self.provider.name(), to = second.name(), "another agent takes over");
+        self.note_fault(&format!("{} takes over", second.name()));
         self.provider = second;
         self.connect_agent();
         true

@@ -30,6 +30,7 @@ use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
 use super::ports::{CallRecordingSpec, CallTrace, MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
 use crate::agent::provider::WallClock;
+use crate::agent::turn::VoiceStats;
 use crate::agent::{AgentEvent, AgentSession, Chosen, Provider, ProviderError};
 use crate::ids::CallId;
 use crate::tool::{Registry, ToolAnswer, ToolCallId, ToolContext, ToolRequest};
@@ -49,6 +50,8 @@ pub struct Services {
     pub trace: Arc<dyn CallTrace>,
     /// The tools.
     pub tools: Arc<Registry>,
+    /// The latencies of turns.
+    pub stats: Arc<VoiceStats>,
     /// Wall-clock time.
     pub clock: WallClock,
     /// Where messages and recordings are kept.
@@ -283,6 +286,7 @@ impl Actor {
             }
             Happening::Connected(Err(error)) => {
                 tracing::warn!(call = %self.call, %error, "the agent can't take the call");
+                self.note_fault(&error.to_string());
                 self.agent = Agent::None;
                 if !self.fall_back() {
                     self.pending.push_back(Input::AgentFailed);
@@ -311,6 +315,7 @@ impl Actor {
             }
             Some(AgentEvent::Fault(error)) => {
                 tracing::warn!(call = %self.call, %error, "the agent reports a fault");
+                self.note_fault(&error.to_string());
                 return;
             }
             Some(event @ (AgentEvent::Heard { .. } | AgentEvent::Said { .. } | AgentEvent::Cut { .. })) => {
@@ -318,11 +323,11 @@ impl Actor {
                 return;
             }
             Some(AgentEvent::Answered(latency)) => {
-                self.transcript.answered(latency);
+                self.answered(latency);
                 return;
             }
             Some(AgentEvent::Used { input_tokens, output_tokens }) => {
-                tracing::debug!(call = %self.call, input_tokens, output_tokens, "a response's cost");
+                self.used(input_tokens, output_tokens);
                 return;
             }
             Some(AgentEvent::Ended) | None => {

@@ -135,6 +135,15 @@ impl Session {
         self.settle();
     }
 
+    /// Whether the model is asked nothing and nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.talk.is_quiet()
+            && self.queue.is_empty()
+            && self.tools.is_empty()
+            && self.outage.is_none()
+            && matches!(self.response, Response::None)
+    }
+
     /// Everything asked for was said and heard: it is somebody else's turn.
     pub(super) fn settle(&mut self) {
         let still = self.talk.is_quiet() && self.queue.is_empty() && self.local.is_none();
@@ -261,11 +270,15 @@ impl Session {
             Response::Running { heard_of, .. } => Some(*heard_of + STALLED),
         };
         let outage = self.outage.as_ref().and_then(super::Outage::reassure_at);
-        [self.turns.deadline(), response, outage, self.keys_due].into_iter().flatten().min()
+        let renewal = self.renewal.due().filter(|_| self.is_idle());
+        [self.turns.deadline(), response, outage, self.keys_due, renewal].into_iter().flatten().min()
     }
 
     pub(super) fn expired(&mut self) {
         let now = Instant::now();
+        if self.renewal.due().is_some_and(|due| now >= due) && self.is_idle() {
+            self.renew();
+        }
         if self.keys_due.is_some_and(|due| now >= due) {
             self.keys_due = None;
             if matches!(self.response, Response::None) {

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::connection::{Said, Socket, dropped};
 use super::super::talk::Purpose;
+use super::renewal::Renewal;
 use super::{
     AgentEvent, Caller, ClientEvent, Next, PlayoutCommand, ProviderError, Response, Session, Sink, Stream,
 };
@@ -89,6 +90,7 @@ impl Session {
         self.tell(AgentEvent::Fault(error));
         let owed = self.unfinished();
         self.abandon_response();
+        self.renewal = Renewal::new(Instant::now());
         self.link = Link::Down;
         let now = Instant::now();
         let outage = self.outage.get_or_insert(Outage { since: now, attempts: 0, owed, reassured: false });

@@ -8,6 +8,7 @@
 mod act;
 mod hear;
 mod link;
+mod renewal;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -26,6 +27,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use self::link::{Link, Outage};
+use self::renewal::Renewal;
 use super::talk::{Purpose, Talk};
 use super::wire::{Append, ClientEvent, SessionSettings, TurnDetection};
 use super::{NAME, Shared, instructions};
@@ -114,6 +116,7 @@ async fn open(
         caller: Caller::Awaited,
         keys_due: None,
         outage: None,
+        renewal: Renewal::new(Instant::now()),
         local: None,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         over: false,
@@ -186,6 +189,7 @@ pub(super) struct Session {
     /// When keys that were pressed are to be answered.
     keys_due: Option<Instant>,
     outage: Option<Outage>,
+    renewal: Renewal,
     /// A sentence that is being spoken without the server.
     local: Option<Local>,
     timer: Pin<Box<Sleep>>,
@@ -233,6 +237,7 @@ enum Next {
     Input(Option<AgentInput>),
     Message(Option<Result<Message, Error>>),
     Opened(Result<Box<super::connection::Socket>, ProviderError>),
+    Renewed(Result<Box<super::connection::Socket>, ProviderError>),
     Frames,
     Rendered(Result<Audio, SpeechError>),
     Room,
@@ -256,6 +261,7 @@ impl Session {
                     }
                 }
                 Next::Opened(result) => self.opened_anew(result),
+                Next::Renewed(result) => self.renewed(result),
                 Next::Frames => self.send_frames(),
                 Next::Rendered(result) => self.rendered(result),
                 Next::Room => {}
@@ -277,8 +283,20 @@ impl Session {
         {
             self.timer.as_mut().reset(deadline.into());
         }
-        let Self { timer, inputs, events, playout, to_tell, to_play, audio, link, unflushed, local, .. } =
-            self;
+        let Self {
+            timer,
+            renewal,
+            inputs,
+            events,
+            playout,
+            to_tell,
+            to_play,
+            audio,
+            link,
+            unflushed,
+            local,
+            ..
+        } = self;
         let audio = &*audio;
         tokio::select! {
             biased;
@@ -291,6 +309,7 @@ impl Session {
                 Some(local) => (&mut local.rendering).await,
                 None => std::future::pending().await,
             } } => Next::Rendered(result),
+            result = std::future::poll_fn(|context| renewal.poll(context)) => Next::Renewed(result),
             () = timer.as_mut(), if deadline.is_some() => Next::Expired,
         }
     }
@@ -302,7 +321,9 @@ impl Session {
         while self.audio.take(&mut frame) {
             self.codewords.extend_from_slice(&frame);
         }
-        self.audio.wake_at(self.shared.frames());
+        let frames = self.shared.frames();
+        self.audio.wake_at(frames);
+        self.shared.beat.wakes(&self.audio, frames > 1);
         let Link::Up(_) = &self.link else { return };
         if self.caller != Caller::Here || self.codewords.is_empty() {
             return;
