@@ -179,6 +179,11 @@ fn quality(page: &mut Page, rtp: &RtpCounters) {
         "SRTP packets that failed authentication, or were seen before.",
         quality.unauthenticated,
     );
+    page.counter(
+        "offhook_recordings_failed_total",
+        "Recordings that couldn't be written, or not to their end.",
+        rtp.recordings_failed,
+    );
     page.gauge(
         "offhook_rtp_jitter_us",
         "Jitter of the streams that flow, on average.",

@@ -162,12 +162,11 @@ fn a_service_that_stops_takes_its_own_calls_back() {
     assert_eq!(line.home.only_call().end(), ("cancelled", "us", "drained"));
 }
 
-/// One service calls another: what each has on record of the call.
+/// One service calls another, with more said of each trunk: what each has on record of the call.
 fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
     let (home, far) = (Home::new(), Home::new());
     seed::scenario(&home, "calling-out.json");
-    let trunk =
-        format!("[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"127.0.0.1\"]\nsrtp = \"{theirs}\"\n");
+    let trunk = format!("[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"127.0.0.1\"]\n{theirs}\n");
     let drain = ["--drain", "1", "--config"];
     let start = |home: &Home, trunk: &str| {
         let config = write(home, "trunk.toml", trunk);
@@ -175,7 +174,7 @@ fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
     };
     let other = start(&far, &trunk);
     let trunk = format!(
-        "[[trunk]]\nname = \"t\"\nmode = \"peer\"\npeer = \"{}\"\noptions_ping_seconds = 0\nsrtp = \"{ours}\"\n",
+        "[[trunk]]\nname = \"t\"\nmode = \"peer\"\npeer = \"{}\"\noptions_ping_seconds = 0\n{ours}\n",
         other.sip
     );
     let service = start(&home, &trunk);
@@ -195,12 +194,38 @@ fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
     (home.only_call(), far.calls().pop().filter(|_| answered))
 }
 
+fn encrypted(ours: &str, theirs: &str) -> (Record, Option<Record>) {
+    between(&format!("srtp = \"{ours}\""), &format!("srtp = \"{theirs}\""))
+}
+
+/// Calls with one codec on both trunks and packets of so many milliseconds.
+fn in_codec(codec: &str, ptime_ms: u64) {
+    let trunk = format!("codecs = [\"{codec}\"]\nptime_ms = {ptime_ms}\nsrtp = \"require\"");
+    let (called, taken) = between(&trunk, &trunk);
+    for side in [&called, &taken.unwrap()] {
+        let media = side.media.as_ref().unwrap();
+        assert!(media.codec.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(codec)), "{side:?}");
+        assert!(media.packets_received > 25 && media.packets_refused == 0, "{side:?}");
+        let expected = side.duration_ms.unwrap() / ptime_ms;
+        assert!(media.packets_sent.abs_diff(expected) < 20, "{expected} packets of {ptime_ms} ms: {side:?}");
+        assert!(media.mos.is_some_and(|mos| mos > 3.5), "{side:?}");
+    }
+}
+
+#[test]
+fn calls_out_go_in_wide_band_and_in_packets_of_the_time_that_was_asked_for() {
+    in_codec("g722", 40);
+    in_codec("pcma", 30);
+    #[cfg(feature = "opus")]
+    in_codec("opus", 20);
+}
+
 #[test]
 fn calls_out_are_encrypted_as_the_trunk_says() {
     for (ours, theirs) in
         [("require", "require"), ("require", "offer"), ("offer", "offer"), ("offer", "require")]
     {
-        let (called, taken) = between(ours, theirs);
+        let (called, taken) = encrypted(ours, theirs);
         let taken = taken.unwrap_or_else(|| panic!("{ours} to {theirs}: {called:?}"));
         for side in [&called, &taken] {
             let media = side.media.as_ref().unwrap();
@@ -215,12 +240,12 @@ fn calls_out_are_encrypted_as_the_trunk_says() {
 
 #[test]
 fn calls_out_go_in_the_clear_only_where_both_sides_may() {
-    let (called, taken) = between("offer", "off");
+    let (called, taken) = encrypted("offer", "off");
     let media = called.media.unwrap();
     assert!(media.srtp.is_none() && media.packets_received > 50, "{media:?}");
     assert!(taken.unwrap().media.unwrap().srtp.is_none());
     for (ours, theirs) in [("require", "off"), ("off", "require")] {
-        let (called, taken) = between(ours, theirs);
+        let (called, taken) = encrypted(ours, theirs);
         assert!(taken.is_none() && called.answered_at.is_none(), "{ours} to {theirs}: {called:?}");
         assert_eq!(called.end().2, "rejected_media", "{ours} to {theirs}");
     }

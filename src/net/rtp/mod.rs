@@ -111,6 +111,8 @@ pub struct RtpCounters {
     pub latest_us: u64,
     /// How the calls sound.
     pub quality: Quality,
+    /// Recordings, messages among them, that couldn't be written or not to their end.
+    pub recordings_failed: u64,
 }
 
 /// The ports and the workers. Cloning gives another handle to the same pool; when the last
@@ -126,6 +128,7 @@ struct Inner {
     workers: Vec<WorkerEnd>,
     next: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    recordings_failed: Arc<AtomicU64>,
 }
 
 struct WorkerEnd {
@@ -183,7 +186,8 @@ impl RtpPool {
             let ports = ports.clone();
             move || porter(&ports, &returned)
         })?];
-        let (jobs, recorder) = recorder::recorder();
+        let recordings_failed = Arc::new(AtomicU64::new(0));
+        let (jobs, recorder) = recorder::recorder(Arc::clone(&recordings_failed));
         threads.push(spawn("rtp-recorder", recorder)?);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
@@ -195,7 +199,8 @@ impl RtpPool {
         }
         let threads = Mutex::new(threads);
         let next = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { ports, returns, workers, next, threads }) })
+        let inner = Inner { ports, returns, workers, next, threads, recordings_failed };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A port for a new call, bound and ready to be put into a session description.
@@ -253,7 +258,9 @@ impl RtpPool {
     /// What the workers did so far, together.
     #[must_use]
     pub fn counters(&self) -> RtpCounters {
-        self.inner.workers.iter().fold(RtpCounters::default(), |sum, worker| {
+        let recordings_failed = self.inner.recordings_failed.load(Ordering::Relaxed);
+        let none = RtpCounters { recordings_failed, ..RtpCounters::default() };
+        self.inner.workers.iter().fold(none, |sum, worker| {
             let one = worker.totals.read();
             RtpCounters {
                 calls: sum.calls + one.calls,
@@ -263,6 +270,7 @@ impl RtpPool {
                 late: sum.late + one.late,
                 latest_us: sum.latest_us.max(one.latest_us),
                 quality: sum.quality.and(one.quality),
+                recordings_failed: sum.recordings_failed,
             }
         })
     }

@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -201,12 +203,13 @@ impl Writer {
 type Unreported = Vec<(EventSink, RtpEvent)>;
 
 /// The channel to the recorder, and its thread's body, which ends when the channel does.
-pub(super) fn recorder() -> (SyncSender<Job>, impl FnOnce() + Send + 'static) {
+/// Recordings that fail are counted.
+pub(super) fn recorder(failed: Arc<AtomicU64>) -> (SyncSender<Job>, impl FnOnce() + Send + 'static) {
     let (sender, jobs) = sync_channel(JOBS);
-    (sender, move || run(&jobs))
+    (sender, move || run(&jobs, &failed))
 }
 
-fn run(jobs: &Receiver<Job>) {
+fn run(jobs: &Receiver<Job>, failed: &AtomicU64) {
     let mut recordings: HashMap<RecordingId, Recording> = HashMap::new();
     let mut unreported = Unreported::new();
     loop {
@@ -238,7 +241,7 @@ fn run(jobs: &Receiver<Job>) {
             }
             Ok(Job::Stop(id, end)) => {
                 if let Some(recording) = recordings.remove(&id) {
-                    recording.stop(end, &mut unreported);
+                    failed.fetch_add(recording.stop(end, &mut unreported).into(), Ordering::Relaxed);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -247,7 +250,7 @@ fn run(jobs: &Receiver<Job>) {
         retry(&mut unreported);
     }
     for (_, recording) in recordings {
-        recording.stop(RecordingEnd::Shutdown, &mut unreported);
+        failed.fetch_add(recording.stop(RecordingEnd::Shutdown, &mut unreported).into(), Ordering::Relaxed);
     }
 }
 
@@ -284,13 +287,15 @@ impl Recording {
         }
     }
 
-    fn stop(mut self, end: RecordingEnd, unreported: &mut Unreported) {
+    /// Completes the file and tells its owner. Whether something of it couldn't be written.
+    fn stop(mut self, end: RecordingEnd, unreported: &mut Unreported) -> bool {
         let quiet = if end == RecordingEnd::Silence { self.silence } else { Duration::ZERO };
         let length = Duration::from_millis(self.samples * 1000 / SAMPLES_PER_SECOND);
         let written = self.writer.and_then(Writer::finish).map(|()| length.saturating_sub(quiet));
         if let Err(error) = &written {
             tracing::warn!(%error, "a recording is incomplete");
         }
+        let failed = written.is_err();
         let stopped = RecordingStopped {
             path: self.path,
             whole: self.whole,
@@ -302,13 +307,15 @@ impl Recording {
         if let Err(event) = (self.events)(RtpEvent::RecordingStopped(stopped)) {
             unreported.push((self.events, event));
         }
+        failed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::os::fd::OwnedFd;
+    use std::sync::Mutex;
 
     const MESSAGE: RecordingId = RecordingId { call: 1, whole: false };
 
@@ -340,7 +347,7 @@ mod tests {
     #[test]
     fn the_file_holds_what_was_said_with_silence_for_what_was_missed() {
         let directory = tempfile::tempdir().unwrap();
-        let (sender, run) = recorder();
+        let (sender, run) = recorder(Arc::default());
         let (events, seen) = sink(2);
         sender.send(Job::Start(1, spec(&directory), events)).unwrap();
         sender.send(Job::Frame(1, 0, [5; CALLER_FRAME])).unwrap();
@@ -363,7 +370,7 @@ mod tests {
     #[test]
     fn recordings_that_run_at_the_end_are_completed() {
         let directory = tempfile::tempdir().unwrap();
-        let (sender, run) = recorder();
+        let (sender, run) = recorder(Arc::default());
         let (events, seen) = sink(0);
         sender.send(Job::Start(1, spec(&directory), events)).unwrap();
         sender.send(Job::Frame(1, 0, [5; CALLER_FRAME])).unwrap();
@@ -376,7 +383,7 @@ mod tests {
     fn another_message_is_never_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("a.wav"), "someone's").unwrap();
-        let (sender, run) = recorder();
+        let (sender, run) = recorder(Arc::default());
         let (events, seen) = sink(0);
         sender.send(Job::Start(1, spec(&directory), events)).unwrap();
         sender.send(Job::Stop(MESSAGE, RecordingEnd::Stopped)).unwrap();
@@ -384,5 +391,34 @@ mod tests {
         run();
         assert!(matches!(only(&seen).written, Err(RecordingError::Create(_))));
         assert_eq!(std::fs::read(directory.path().join("a.wav")).unwrap(), b"someone's");
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_more_ends_the_recording_with_the_length_that_was_written() {
+        // A pipe whose reader goes away, as a disk that fills up in the middle.
+        let (reader, pipe) = std::io::pipe().unwrap();
+        let file = BufWriter::new(File::from(OwnedFd::from(pipe)));
+        let sealer = Sealer::new(file, &SealingKey::new([7; 32]), &[1; 32]).unwrap();
+        let recorder = Recorder::streaming(sealer, Channels::Stereo, u64::MAX).unwrap();
+        let (events, seen) = sink(0);
+        let mut recording = Recording {
+            path: PathBuf::from("recordings/a.wav.sealed"),
+            whole: true,
+            writer: Ok(Writer::Sealed(Box::new(recorder))),
+            silence: Duration::ZERO,
+            samples: 0,
+            missed: 0,
+            events,
+        };
+        recording.write(800, &[5; 800], &[6; 800]);
+        drop(reader);
+        for _ in 0..200 {
+            recording.write(0, &[5; 1_600], &[6; 1_600]);
+        }
+        assert!(recording.writer.is_err() && (1_600..200 * 1_600).contains(&recording.samples));
+        let length = Duration::from_millis(recording.samples / 8);
+        assert!(recording.stop(RecordingEnd::Closed, &mut Vec::new()));
+        let stopped = only(&seen);
+        assert!(stopped.written.is_err() && stopped.length == length && stopped.whole, "{stopped:?}");
     }
 }

@@ -59,6 +59,7 @@ impl Totals {
             late: get(&self.late),
             latest_us: get(&self.latest_us),
             quality: self.quality.read(),
+            recordings_failed: 0,
         }
     }
 }
