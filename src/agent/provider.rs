@@ -23,13 +23,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use media::dtmf::Digit;
-use media::playout::{Chunk, PlayoutCommand, UtteranceId};
+use media::playout::{PlayoutCommand, UtteranceId};
 use tokio::sync::mpsc;
 
+use super::caller_audio::CallerAudio;
 use super::speech::SpeechError;
+use super::turn::Latency;
 use crate::ids::CallId;
 use crate::tenant::document::Tenant;
-use crate::tool::{ToolCallId, ToolOutcome};
+use crate::tool::{ToolCallId, ToolOutcome, ToolSpec};
 
 /// How many inputs a session holds unread.
 pub const INPUT_CAPACITY: usize = 16;
@@ -100,8 +102,13 @@ pub struct SessionSpec {
     pub clock: WallClock,
     /// Where the session's audio goes.
     pub playout: mpsc::Sender<PlayoutCommand>,
-    /// The caller's audio, one frame per chunk, for agents that listen.
-    pub audio: Option<mpsc::Receiver<Chunk>>,
+    /// The caller's audio, for agents that listen.
+    pub audio: Option<CallerAudio>,
+    /// The tools that the call has, for agents that are told of them.
+    pub tools: Vec<ToolSpec>,
+    /// The session takes over from one that failed in the middle of the call: the caller was
+    /// greeted already.
+    pub takes_over: bool,
 }
 
 /// An open session. Dropping `input` ends it.
@@ -198,6 +205,35 @@ pub enum AgentEvent {
         /// Its arguments, not yet validated.
         arguments: serde_json::Value,
     },
+    /// What the caller said, for the transcript.
+    Heard {
+        /// The words.
+        text: String,
+    },
+    /// What an utterance says, for the transcript, once it is known; [`AgentEvent::Speaking`] of
+    /// an agent that speaks as it thinks has no words.
+    Said {
+        /// Which utterance.
+        utterance: UtteranceId,
+        /// The words.
+        text: String,
+    },
+    /// The caller heard no more than this of an utterance.
+    Cut {
+        /// Which utterance.
+        utterance: UtteranceId,
+        /// The words that were heard, as far as that can be told.
+        heard: String,
+    },
+    /// The agent began to answer a turn, and this is where the time went.
+    Answered(Latency),
+    /// What a response cost.
+    Used {
+        /// Tokens read.
+        input_tokens: u64,
+        /// Tokens made.
+        output_tokens: u64,
+    },
     /// The session failed. It may recover by itself; otherwise [`AgentEvent::Ended`] follows.
     Fault(ProviderError),
     /// The session is over. Nothing comes after it.
@@ -236,6 +272,18 @@ pub enum ProviderError {
         provider: &'static str,
         /// How long it asks us to wait, when it says so.
         retry_after: Option<Duration>,
+    },
+    /// The account has nothing left.
+    #[error("{provider} says that the account's quota is used up: add credit, or set another key")]
+    QuotaExhausted {
+        /// The provider.
+        provider: &'static str,
+    },
+    /// The session was longer than the provider allows.
+    #[error("{provider} ended the session because it was too old")]
+    Expired {
+        /// The provider.
+        provider: &'static str,
     },
     /// It didn't answer in time.
     #[error("{provider} didn't answer within {after:?}")]

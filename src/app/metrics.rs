@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering;
 
 use sip::endpoint::Counters;
 
+use crate::agent::OpenAi;
+use crate::agent::turn::VoiceStats;
+use crate::agent::turn::stats::{BUCKETS_MS, PARTS};
 use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::defence::overload::Shed;
@@ -26,6 +29,7 @@ pub(super) struct Sources {
     pub pool: RtpPool,
     pub carrier: Arc<Carrier>,
     pub trace: TraceHandle,
+    pub openai: Option<OpenAi>,
 }
 
 /// What both stream transports count.
@@ -132,14 +136,23 @@ pub(super) async fn render(sources: Sources) -> String {
         "Turns of a call that came more than 5 ms after their time.",
         rtp.late,
     );
-    page.counter("offhook_records_carried_total", "Call records put into the store.", records.carried);
+    carried(&mut page, records.carried, records.interrupted);
+    traces(sources.trace.counters(), &mut page);
+    if let Some(openai) = &sources.openai {
+        agent(openai, &mut page);
+    }
+    turns(&sources.inbound.services.stats, &mut page);
+    page.0
+}
+
+/// Call records.
+fn carried(page: &mut Page, carried: u64, interrupted: u64) {
+    page.counter("offhook_records_carried_total", "Call records put into the store.", carried);
     page.counter(
         "offhook_calls_interrupted_total",
         "Calls closed at start because a process had died.",
-        records.interrupted,
+        interrupted,
     );
-    traces(sources.trace.counters(), &mut page);
-    page.0
 }
 
 /// How calls sound.
@@ -184,6 +197,43 @@ fn quality(page: &mut Page, rtp: &RtpCounters) {
     page.head("offhook_rtp_streams_by_mos", "Streams that flow by estimated score.", "gauge");
     for ((grade, _), count) in GRADES.iter().zip(quality.grades) {
         page.sample(&format!("offhook_rtp_streams_by_mos{{grade=\"{grade}\"}}"), count);
+    }
+}
+
+/// How long callers wait for answers, and for what.
+fn turns(stats: &VoiceStats, page: &mut Page) {
+    const NAME: &str = "offhook_turn_ms";
+    page.head(NAME, "From the caller's last sound to the agent's first, in parts.", "histogram");
+    for (provider, histograms) in stats.histograms() {
+        for (part, histogram) in PARTS.iter().zip(histograms) {
+            let labels = format!("provider=\"{provider}\",part=\"{part}\"");
+            let mut so_far = 0;
+            for (bound, count) in BUCKETS_MS.iter().zip(histogram.buckets) {
+                so_far += count;
+                page.sample(&format!("{NAME}_bucket{{{labels},le=\"{bound}\"}}"), so_far);
+            }
+            page.sample(&format!("{NAME}_bucket{{{labels},le=\"+Inf\"}}"), histogram.count);
+            page.sample(&format!("{NAME}_sum{{{labels}}}"), histogram.sum_ms);
+            page.sample(&format!("{NAME}_count{{{labels}}}"), histogram.count);
+        }
+    }
+}
+
+/// The realtime provider.
+fn agent(openai: &OpenAi, page: &mut Page) {
+    let counters = openai.counters();
+    let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let sessions = counters.sessions.load(Ordering::Relaxed) as u64;
+    page.gauge("offhook_openai_sessions", "Realtime sessions that are open.", sessions);
+    for (name, help, count) in [
+        ("opened", "Realtime sessions opened for a call.", &counters.opened),
+        ("reconnected", "Realtime sessions opened anew in the middle of a call.", &counters.reconnected),
+        ("given_up", "Calls whose realtime session was lost for good.", &counters.given_up),
+        ("garbled", "Messages that weren't what the protocol says.", &counters.garbled),
+        ("frames_dropped", "Frames of callers dropped on the way to the server.", &counters.frames_dropped),
+        ("interruptions", "Interruptions of the agent by callers.", &counters.interruptions),
+    ] {
+        page.counter(&format!("offhook_openai_{name}_total"), help, read(count));
     }
 }
 

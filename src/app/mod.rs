@@ -33,7 +33,8 @@ use self::records::JournalSink;
 use self::reload::{Keeper, Lines};
 use self::stop::Signals;
 use self::ways::LookedUp;
-use crate::agent::{Builtin, Provider, Speech, SpeechConfig};
+use crate::agent::openai::BadEndpoint;
+use crate::agent::{Builtin, OpenAi, Providers, Speech, SpeechConfig};
 use crate::call::actor::Services;
 use crate::call::inbound::{Inbound, Refused};
 use crate::call::outbound::{Outbound, Repeats};
@@ -95,6 +96,9 @@ pub enum StartError {
     /// The demo tenants that ship with the program are wrong.
     #[error("the demo tenants can't be loaded: {0}")]
     Demo(String),
+    /// The realtime provider's configuration can't be used.
+    #[error("[agent.openai]: {0}")]
+    OpenAi(#[from] BadEndpoint),
     /// Nobody could stop the service in order.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -180,12 +184,13 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let pool = start_media(&config, local)?;
     signalling.watch_audio(audio_gauge(&pool));
     let handle = signalling.handle();
+    let (providers, openai) = agents(&config)?;
     let wiring = Wiring {
         services: Arc::new(services(&handle, &pool, &journal, &trace, service)),
         trunks: Arc::clone(&trunks),
         directory,
         admission: Arc::new(Admission::new(None)),
-        builtin: Arc::new(Builtin::new(Speech::new(SpeechConfig::detect()))),
+        providers: providers.clone(),
         advertised: service.advertised_address,
     };
     let (admission, registry) = (Arc::clone(&wiring.admission), Registry::default());
@@ -201,6 +206,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         pool: pool.clone(),
         carrier: Arc::clone(&carrier),
         trace: trace.clone(),
+        openai,
     };
     let http = http_state(sources, &journal, &carrier);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
@@ -247,6 +253,16 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     })
 }
 
+/// The agents that are configured. Sessions over the network run on the runtime that this is
+/// called on, not on the thread of signalling.
+fn agents(config: &Config) -> Result<(Providers, Option<OpenAi>), StartError> {
+    let speech = Speech::new(SpeechConfig::detect());
+    let providers = Providers::new(Arc::new(Builtin::new(speech.clone())));
+    let Some(openai) = &config.agent.openai else { return Ok((providers, None)) };
+    let openai = OpenAi::new(openai.clone(), speech, tokio::runtime::Handle::current())?;
+    Ok((providers.with_openai(Arc::new(openai.clone())), Some(openai)))
+}
+
 fn services(
     signalling: &SignallingHandle,
     pool: &RtpPool,
@@ -260,6 +276,7 @@ fn services(
         records: Arc::new(JournalSink::new(journal.clone())),
         trace: Arc::new(trace.clone()),
         tools: Arc::new(crate::tool::Registry::standard()),
+        stats: Arc::default(),
         clock: Arc::new(chrono::Utc::now),
         data: service.data.clone(),
         recording_key: service.recording_key.clone(),
@@ -272,7 +289,7 @@ struct Wiring {
     trunks: Arc<Trunks>,
     directory: Arc<Directory>,
     admission: Arc<Admission>,
-    builtin: Arc<dyn Provider>,
+    providers: Providers,
     advertised: Option<IpAddr>,
 }
 
@@ -283,7 +300,7 @@ impl Wiring {
             trunks: Arc::clone(&self.trunks),
             directory: Arc::clone(&self.directory),
             admission: Arc::clone(&self.admission),
-            builtin: Arc::clone(&self.builtin),
+            providers: self.providers.clone(),
             ways: Arc::new(ways),
             advertised: self.advertised,
             registry,
@@ -298,7 +315,7 @@ impl Wiring {
             trunks: self.trunks,
             directory: self.directory,
             admission: self.admission,
-            builtin: self.builtin,
+            providers: self.providers,
             advertised: self.advertised,
             refused: Refused::default(),
         }

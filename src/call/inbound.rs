@@ -18,12 +18,11 @@ use super::machine::{CallSpec, Input};
 use super::ports::IncomingInvite;
 use super::record::{CallRecord, Direction, EndReason, Party, RawText};
 use super::transfer::ReferPolicy;
-use crate::agent::Provider;
+use crate::agent::Providers;
 use crate::config::{self, CallerNumberSource, DialedNumberSource, MediaSource};
 use crate::ids::{E164, TenantId};
 use crate::routing::dialed::{DialedFrom, DialedParts, candidates};
 use crate::routing::{Admission, Country, Directory, Refusal, Resolution, TenantSnapshot, number};
-use crate::tenant::voice::ProviderKind;
 use crate::trunk::{Trunk, Trunks};
 
 /// What a caller is asked to wait when something of ours is full, as `Retry-After`.
@@ -39,8 +38,8 @@ pub struct Inbound {
     pub directory: Arc<Directory>,
     /// Limits.
     pub admission: Arc<Admission>,
-    /// The agent that needs nothing but this process.
-    pub builtin: Arc<dyn Provider>,
+    /// The agents.
+    pub providers: Providers,
     /// The address that peers are told to send media to, where it isn't the one they called.
     pub advertised: Option<IpAddr>,
     /// What was refused before it became a call, for the counters.
@@ -143,7 +142,7 @@ impl Inbound {
         let tenant = Arc::clone(&snapshot.tenant);
         let mut record = self.record(&offered, &tenant.tenant_id, &handle);
         record.to.number = Some(snapshot.mapping.phone_number.clone());
-        record.provider = Some(self.provider(tenant.voice.provider).name().to_owned());
+        record.provider = Some(self.providers.choose(&tenant.voice).first.name().to_owned());
         let caller = record.from.number.clone();
         let (media, first, permit): (Media, Input, Box<dyn Send>) =
             match self.admit(&offered, &tenant, caller.as_ref()) {
@@ -172,7 +171,7 @@ impl Inbound {
     ) -> Box<Actor> {
         let start = Start {
             line: Line::Inbound(offered.invite.dialog),
-            provider: Arc::clone(self.provider(spec.tenant.voice.provider)),
+            agent: self.providers.choose(&spec.tenant.voice),
             spec,
             media,
             refer_form: refer_form(offered),
@@ -182,12 +181,6 @@ impl Inbound {
             handle,
         };
         Box::new(Actor::new(Arc::clone(&self.services), start))
-    }
-
-    /// The provider for a tenant's choice. Those that are reached over a network come with a
-    /// later version; until then the builtin agent takes their calls.
-    fn provider(&self, _kind: ProviderKind) -> &Arc<dyn Provider> {
-        &self.builtin
     }
 
     fn admit(

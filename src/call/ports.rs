@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::actor::{CallHandle, Mail, Signal};
 use super::record::CallEvent;
+use crate::agent::caller_audio::CallerAudioFeed;
 use crate::ids::CallId;
 use crate::trunk::Trunk;
 
@@ -137,12 +138,14 @@ pub trait MediaPorts: Send + Sync {
 pub trait MediaPort: Send {
     /// Its address, to be put into the session description.
     fn local(&self) -> SocketAddr;
-    /// Starts the stream: from now on a packet leaves every packet time.
+    /// Starts the stream: from now on a packet leaves every packet time, and the caller's audio
+    /// goes to `audio` if somebody listens.
     fn attach(
         self: Box<Self>,
         session: SessionConfig,
         playout: mpsc::Receiver<PlayoutCommand>,
         mailbox: mpsc::Sender<Mail>,
+        audio: Option<CallerAudioFeed>,
     ) -> Box<dyn MediaStream>;
 }
 

@@ -21,7 +21,7 @@ pub use event::CallEvent;
 pub use keys::Keys;
 pub use party::{CustomHeader, Party, RawText};
 pub use quality::{MediaStats, Usage};
-pub use transcript::{Entity, FollowUp, MessageLeft, Recording, Speaker, TranscriptTurn};
+pub use transcript::{AgentFault, Entity, FollowUp, MessageLeft, Recording, Speaker, TranscriptTurn};
 pub use transfer::{ReferNotify, TransferAttempt, TransferOutcome};
 
 /// The most custom headers kept with one call.
@@ -115,6 +115,9 @@ pub struct CallRecord {
     /// What was said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transcript: Vec<TranscriptTurn>,
+    /// What went wrong with the agent, the first of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_faults: Vec<AgentFault>,
     /// Whether parts were left out to keep the record within the journal's bound.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub abridged: bool,
@@ -188,6 +191,7 @@ impl CallRecord {
             recordings: Vec::new(),
             messages: Vec::new(),
             transcript: Vec::new(),
+            agent_faults: Vec::new(),
             abridged: false,
             summary: None,
             sentiment: None,

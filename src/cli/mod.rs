@@ -8,6 +8,7 @@ mod load;
 mod recording;
 mod reload;
 mod serve;
+mod simulate;
 mod speech;
 mod tenant;
 mod trace;
@@ -67,6 +68,9 @@ enum Command {
     /// Work on tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Run a server that behaves as a provider's does.
+    #[command(subcommand)]
+    Simulate(simulate::Command),
     /// Work on recordings of calls.
     #[command(subcommand)]
     Recording(recording::Command),
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
+        Some(Command::Simulate(command)) => simulate::run(command),
         Some(Command::Recording(command)) => recording::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };

@@ -6,6 +6,7 @@ use super::*;
 
 const SERVICE: &str = include_str!("../../config/offhook.toml");
 const TRACE: &str = include_str!("../../config/trace-example.toml");
+const AGENTS: &str = include_str!("../../config/agent-example.toml");
 const TRUNKS: &str = include_str!("../../config/trunk-example.toml");
 
 fn environment(name: &str) -> Option<String> {
@@ -128,6 +129,19 @@ fn what_belongs_to_a_collector_needs_one() {
 }
 
 #[test]
+fn the_agent_example_holds_the_defaults_and_each_kind_of_key_can_be_given() {
+    let defaults = load("[agent.openai]\n").config.agent.openai.unwrap();
+    assert_eq!(load(AGENTS).config.agent.openai.unwrap(), defaults);
+    assert_eq!(defaults.key, None);
+    for kind in ["api_key_file", "api_key_env", "api_key"] {
+        let text = AGENTS.replace(&format!("#{kind} = "), &format!("{kind} = "));
+        let text = text.replace("openai.key", "carrier.password").replace("MY_OPENAI_KEY", "PEER_PASSWORD");
+        assert!(load(&text).config.agent.openai.unwrap().key.is_some(), "{kind}");
+    }
+    assert_eq!(load("").config.agent.openai, None);
+}
+
+#[test]
 fn the_trunk_example_loads_as_it_is() {
     let config = load(TRUNKS).config;
     let names: Vec<_> = config.trunks.iter().map(|t| (t.name.as_str(), t.mode.as_str())).collect();
@@ -181,6 +195,7 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
         ("[trace]", TRACE, "config/trace-example.toml"),
         ("[defence]", SERVICE, "config/offhook.toml"),
         ("[overload]", SERVICE, "config/offhook.toml"),
+        ("[agent.openai]", AGENTS, "config/agent-example.toml"),
         ("[[trunk]]", TRUNKS, "config/trunk-example.toml"),
         ("[[trunk.auth_inbound]]", TRUNKS, "config/trunk-example.toml"),
     ] {
@@ -193,7 +208,7 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
             assert!(known.contains(&key), "{file} shows {key}, which isn't known");
         }
     }
-    assert_eq!(known_keys(""), ["service", "trace", "defence", "overload", "trunk"]);
+    assert_eq!(known_keys(""), ["service", "trace", "defence", "overload", "agent", "trunk"]);
 }
 
 #[test]

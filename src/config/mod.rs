@@ -7,6 +7,7 @@
 //! mistake and gives a missing key no place.
 
 mod address;
+mod agent;
 mod auth_inbound;
 mod choice;
 mod defence;
@@ -24,6 +25,7 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
+pub use agent::{Agents, DialectName};
 pub use defence::{Defence, Overload};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{Connections, LogFormat, Overrides, Service, Workers};
@@ -48,6 +50,8 @@ pub struct Config {
     pub defence: Defence,
     /// When new calls are turned away.
     pub overload: Overload,
+    /// The agents that are reached over a network.
+    pub agent: Agents,
     /// The trunks, in the file's order; the implicit demo trunk last.
     pub trunks: Vec<Trunk>,
 }
@@ -128,12 +132,14 @@ fn read(
     let trace = root.table("trace", sink);
     let defence = root.table("defence", sink);
     let overload = root.table("overload", sink);
+    let agent = root.table("agent", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
     let trace = trace::read(trace, surroundings, sink);
     let (service, demo) = service::read(service, overrides, surroundings, sink);
     let defence = defence::read(defence, sink);
     let overload = defence::read_overload(overload, sink);
+    let agent = agent::read(agent, surroundings, sink);
     let mut trunks = Vec::with_capacity(entries.len() + 1);
     let mut names = trunk_file::Names::default();
     for entry in entries {
@@ -142,7 +148,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trace, defence, overload, trunks })
+    Some(Config { service, trace, defence, overload, agent, trunks })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use media::session::{Agreement, Session, SessionConfig, SessionStats};
 use tokio::sync::mpsc;
 
 use super::rtp::{self, Attachment, MediaHandle, RtpEvent, RtpPool, RtpPort};
+use crate::agent::caller_audio::CallerAudioFeed;
 use crate::call::actor::Mail;
 use crate::call::machine::RecordingEnd;
 use crate::call::ports::{CallRecordingSpec, MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
@@ -41,9 +42,10 @@ impl MediaPort for Port {
         session: SessionConfig,
         playout: mpsc::Receiver<PlayoutCommand>,
         mailbox: mpsc::Sender<Mail>,
+        audio: Option<CallerAudioFeed>,
     ) -> Box<dyn MediaStream> {
         let session = Session::new(session, Instant::now());
-        let attachment = Attachment { session, playout, events: mailbox, audio: None };
+        let attachment = Attachment { session, playout, events: mailbox, audio };
         let handle = self.pool.attach(self.port, attachment);
         if let Err(error) = &handle {
             tracing::error!(%error, "a call has no media");

@@ -19,6 +19,7 @@ mod message;
 mod outbound;
 mod overload;
 mod quality;
+mod realtime;
 mod reload;
 mod rig;
 mod scenarios;

@@ -102,6 +102,7 @@ pub(super) struct Menu {
     /// Keys that came when none may be acted on.
     held: Vec<char>,
     disclosed: bool,
+    takes_over: bool,
     quiet_since: Option<Instant>,
     utterances: u64,
     tools: u32,
@@ -115,14 +116,16 @@ struct Moment<'a> {
 }
 
 impl Menu {
-    pub(super) fn new(tenant: Arc<Tenant>, locale: String) -> Self {
+    /// `takes_over`: the caller was greeted by another agent, that has failed.
+    pub(super) fn new(tenant: Arc<Tenant>, locale: String, takes_over: bool) -> Self {
         Self {
             tenant,
             locale,
             state: State::Silent,
             speaking: Speaking::default(),
             held: Vec::new(),
-            disclosed: false,
+            disclosed: takes_over,
+            takes_over,
             quiet_since: None,
             utterances: 0,
             tools: 0,
@@ -163,7 +166,11 @@ impl Menu {
     fn connected(&mut self, at: &mut Moment<'_>) {
         if matches!(self.state, State::Silent) {
             self.state = State::Greeting;
-            let greeting = script::greeting(&self.tenant, &self.locale);
+            let greeting = if self.takes_over {
+                script::standard(&self.locale, Phrase::Trouble)
+            } else {
+                script::greeting(&self.tenant, &self.locale)
+            };
             self.say(vec![greeting], Cut::Freely, at);
             self.disclose(at);
         }

@@ -75,7 +75,7 @@ impl Session {
         events: Sender<AgentEvent>,
     ) -> Self {
         Self {
-            menu: Menu::new(spec.tenant, spec.locale.clone()),
+            menu: Menu::new(spec.tenant, spec.locale.clone(), spec.takes_over),
             speech,
             locale: spec.locale,
             clock: spec.clock,

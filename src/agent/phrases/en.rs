@@ -28,6 +28,8 @@ pub(super) fn text(phrase: Phrase<'_>) -> String {
         }
         Phrase::TimeAlmostUp => "This call will end in thirty seconds.".into(),
         Phrase::InvalidKey => "That key is not one of the options.".into(),
+        Phrase::OneMoment => "One moment, please.".into(),
+        Phrase::Trouble => "Sorry, I have a technical problem.".into(),
         Phrase::NothingPressed => "I did not receive an answer.".into(),
     }
 }

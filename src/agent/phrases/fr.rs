@@ -31,6 +31,8 @@ pub(super) fn text(phrase: Phrase<'_>) -> String {
         }
         Phrase::TimeAlmostUp => "Cet appel prendra fin dans trente secondes.".into(),
         Phrase::InvalidKey => "Cette touche ne correspond à aucun choix.".into(),
+        Phrase::OneMoment => "Un instant, s'il vous plaît.".into(),
+        Phrase::Trouble => "Désolé, je rencontre un problème technique.".into(),
         Phrase::NothingPressed => "Je n'ai pas reçu de réponse.".into(),
     }
 }

@@ -59,11 +59,15 @@ pub enum Phrase<'a> {
     InvalidKey,
     /// No key was pressed; the choices follow again.
     NothingPressed,
+    /// Something takes longer than a caller waits in silence.
+    OneMoment,
+    /// The agent that the caller talked with is gone; another goes on.
+    Trouble,
 }
 
 impl Phrase<'static> {
     /// The sentences that hold no name or label, which any call may need.
-    pub const STANDARD: [Self; 16] = [
+    pub const STANDARD: [Self; 18] = [
         Self::Disclosure,
         Self::RecordedDisclosure,
         Self::MessageLine,
@@ -80,6 +84,8 @@ impl Phrase<'static> {
         Self::TimeAlmostUp,
         Self::InvalidKey,
         Self::NothingPressed,
+        Self::OneMoment,
+        Self::Trouble,
     ];
 }
 

@@ -68,6 +68,8 @@ impl Actor {
     }
 
     fn connect_agent(&mut self) {
+        let listens = !self.provider.capabilities().hears.is_empty();
+        let tools = if listens { self.services.tools.specs(&self.tool_context) } else { Vec::new() };
         let spec = SessionSpec {
             call: self.call,
             tenant: std::sync::Arc::clone(&self.tool_context.tenant),
@@ -75,7 +77,9 @@ impl Actor {
             started_at: self.tool_context.at,
             clock: std::sync::Arc::clone(&self.services.clock),
             playout: self.media.playout(),
-            audio: None,
+            audio: if listens { self.media.listen() } else { None },
+            tools,
+            takes_over: self.greeted,
         };
         let mut connecting = self.provider.connect(spec);
         match (&mut connecting).now_or_never() {
@@ -84,7 +88,19 @@ impl Actor {
         }
     }
 
+    /// The agent is gone, or never came: the one that stands in for it takes the call. `false`:
+    /// there is none.
+    pub(super) fn fall_back(&mut self) -> bool {
+        let Some(second) = self.fallback.take() else { return false };
+        tracing::warn!(call = %self.call, from = self.provider.name(), to = second.name(), "another agent takes over");
+        self.note_fault(&format!("{} takes over", second.name()));
+        self.provider = second;
+        self.connect_agent();
+        true
+    }
+
     pub(super) fn tell_agent(&mut self, input: AgentInput) {
+        self.greeted |= matches!(input, AgentInput::Connected);
         let Agent::Session(session) = &self.agent else { return };
         let closing = matches!(input, AgentInput::Close);
         // A session that doesn't take a handful of edges is stuck: see the provider's contract.
@@ -94,7 +110,9 @@ impl Actor {
         } else if !taken {
             tracing::warn!(call = %self.call, "the agent takes no input; it is given up");
             self.agent = Agent::None;
-            self.pending.push_back(Input::AgentFailed);
+            if !self.fall_back() {
+                self.pending.push_back(Input::AgentFailed);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use media::codec::Codec;
 use media::jitter_buffer::JitterRange;
 use media::playout::PlayoutCommand;
 use media::sdp::{LocalMedia, Negotiated, SdpError, answer, offer};
@@ -14,6 +15,7 @@ use sip::message::StatusCode;
 use tokio::sync::mpsc;
 
 use super::{Actor, Mail};
+use crate::agent::caller_audio::{self, CallerAudio, CallerAudioFeed, Law};
 use crate::call::machine::Input;
 use crate::call::ports::{CallRecordingSpec, MediaPort, MediaStream, RecordingSpec};
 use crate::call::record::{MediaStats, Recording};
@@ -27,6 +29,8 @@ pub struct Media {
     terms: Terms,
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
+    /// Where the caller's audio goes once it flows.
+    listener: Option<CallerAudioFeed>,
     stats: Option<MediaStats>,
     /// How the call is to be recorded, until its stream starts.
     to_record: Option<CallRecordingSpec>,
@@ -119,6 +123,7 @@ impl Media {
             terms,
             stage,
             playout,
+            listener: None,
             stats: None,
             to_record: None,
             recording: Taped::Not,
@@ -210,7 +215,7 @@ impl Media {
                 config.signalling = Some(self.terms.signalling);
                 config.jitter = self.terms.jitter;
                 config.ntp = ntp(SystemTime::now());
-                let stream = port.attach(config, commands, mailbox);
+                let stream = port.attach(config, commands, mailbox, self.listener.take());
                 if let Some(recording) = self.to_record.take() {
                     stream.record_call(recording);
                     self.recording = Taped::Running;
@@ -219,6 +224,17 @@ impl Media {
             }
             other => self.stage = other,
         }
+    }
+
+    /// The caller's audio, in the law of the line where that is known already. `None` once the
+    /// audio flows: a listener has to be there before.
+    pub(super) fn listen(&mut self) -> Option<CallerAudio> {
+        let Stage::Waiting { agreed, .. } = &self.stage else { return None };
+        let codec = agreed.as_ref().map(|agreed| agreed.codec).or(self.local.codecs.first().copied());
+        let law = codec.and_then(Codec::law).unwrap_or(Law::A);
+        let (feed, audio) = caller_audio::channel(law);
+        self.listener = Some(feed);
+        Some(audio)
     }
 
     pub(super) fn playout(&self) -> mpsc::Sender<PlayoutCommand> {

@@ -9,6 +9,7 @@ mod mail;
 mod media;
 mod outgoing;
 mod tones;
+mod transcript;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
 use super::ports::{CallRecordingSpec, CallTrace, MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
 use crate::agent::provider::WallClock;
-use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError};
+use crate::agent::turn::VoiceStats;
+use crate::agent::{AgentEvent, AgentSession, Chosen, Provider, ProviderError};
 use crate::ids::CallId;
 use crate::tool::{Registry, ToolAnswer, ToolCallId, ToolContext, ToolRequest};
 
@@ -48,6 +50,8 @@ pub struct Services {
     pub trace: Arc<dyn CallTrace>,
     /// The tools.
     pub tools: Arc<Registry>,
+    /// The latencies of turns.
+    pub stats: Arc<VoiceStats>,
     /// Wall-clock time.
     pub clock: WallClock,
     /// Where messages and recordings are kept.
@@ -74,6 +78,11 @@ pub struct Actor {
     /// Mail that came while something else was waited for.
     set_aside: VecDeque<Mail>,
     provider: Arc<dyn Provider>,
+    /// Who takes over when the provider fails; once.
+    fallback: Option<Arc<dyn Provider>>,
+    /// The agent was told that the caller is there.
+    greeted: bool,
+    transcript: transcript::Writer,
     machine: Machine,
     tool_context: ToolContext,
     locale: String,
@@ -114,8 +123,8 @@ pub struct Start {
     pub line: Line,
     /// What the machine begins with.
     pub spec: CallSpec,
-    /// The agent's provider.
-    pub provider: Arc<dyn Provider>,
+    /// The agent's provider, and who stands in for it.
+    pub agent: Chosen,
     /// Media, with the offer negotiated.
     pub media: Media,
     /// How `Refer-To` is written.
@@ -176,7 +185,10 @@ impl Actor {
             handle: start.handle,
             mailbox,
             set_aside: early,
-            provider: start.provider,
+            provider: start.agent.first,
+            fallback: start.agent.second,
+            greeted: false,
+            transcript: transcript::Writer::default(),
             machine,
             tool_context: ToolContext { call, tenant, at },
             locale,
@@ -266,12 +278,19 @@ impl Actor {
             Happening::MailboxClosed => self.pending.push_back(Input::KillNow),
             Happening::Connected(Ok(session)) => {
                 self.agent = Agent::Session(session);
-                self.pending.push_back(Input::AgentReady);
+                if self.greeted {
+                    self.tell_agent(crate::agent::AgentInput::Connected);
+                } else {
+                    self.pending.push_back(Input::AgentReady);
+                }
             }
             Happening::Connected(Err(error)) => {
                 tracing::warn!(call = %self.call, %error, "the agent can't take the call");
+                self.note_fault(&error.to_string());
                 self.agent = Agent::None;
-                self.pending.push_back(Input::AgentFailed);
+                if !self.fall_back() {
+                    self.pending.push_back(Input::AgentFailed);
+                }
             }
             Happening::Agent(event) => self.take_agent_event(event),
             Happening::Tool(call, answer) => self.take_tool_answer(call, answer),
@@ -296,10 +315,26 @@ impl Actor {
             }
             Some(AgentEvent::Fault(error)) => {
                 tracing::warn!(call = %self.call, %error, "the agent reports a fault");
+                self.note_fault(&error.to_string());
+                return;
+            }
+            Some(event @ (AgentEvent::Heard { .. } | AgentEvent::Said { .. } | AgentEvent::Cut { .. })) => {
+                self.write_down(event);
+                return;
+            }
+            Some(AgentEvent::Answered(latency)) => {
+                self.answered(latency);
+                return;
+            }
+            Some(AgentEvent::Used { input_tokens, output_tokens }) => {
+                self.used(input_tokens, output_tokens);
                 return;
             }
             Some(AgentEvent::Ended) | None => {
                 self.agent = Agent::None;
+                if self.fall_back() {
+                    return;
+                }
                 Input::AgentFailed
             }
         };

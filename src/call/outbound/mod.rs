@@ -26,7 +26,7 @@ use super::ports::{NoPort, Way, Ways};
 use super::record::{CallRecord, Direction, Party, RawText};
 use super::registry::Registry;
 use super::transfer::ReferPolicy;
-use crate::agent::Provider;
+use crate::agent::Providers;
 use crate::config;
 use crate::ids::{CallId, TenantId, TrunkName};
 use crate::routing::{Admission, Directory, Permit, Refusal};
@@ -119,8 +119,8 @@ pub struct Outbound {
     pub directory: Arc<Directory>,
     /// Limits.
     pub admission: Arc<Admission>,
-    /// The agent that needs nothing but this process.
-    pub builtin: Arc<dyn Provider>,
+    /// The agents.
+    pub providers: Providers,
     /// Where the trunks are.
     pub ways: Arc<dyn Ways>,
     /// The address that peers are told to send media to, where it isn't the one we send from.
@@ -224,7 +224,7 @@ impl Outbound {
         let spec = self.spec(call_id, tenant, &trunk.config, &route);
         let start = Start {
             line: Line::Outbound(Box::new(Outgoing::new(route, ring))),
-            provider: Arc::clone(&self.builtin),
+            agent: self.providers.choose(&spec.tenant.voice),
             spec,
             media,
             refer_form,
@@ -258,7 +258,7 @@ impl Outbound {
         let mut record =
             CallRecord::new(call, tenant.tenant_id.clone(), Direction::Outbound, sip_call_id, now);
         record.trunk = Some(trunk.name.clone());
-        record.provider = Some(self.builtin.name().to_owned());
+        record.provider = Some(self.providers.choose(&tenant.voice).first.name().to_owned());
         record.from = Party::new(invite.from.trim_matches(['<', '>']).as_bytes());
         record.from.number =
             trunk.identity.caller_id.as_deref().and_then(|number| crate::ids::E164::new(number).ok());

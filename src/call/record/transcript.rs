@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::agent::turn::Latency;
+
 /// A recording of the whole call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
@@ -52,6 +54,20 @@ pub struct TranscriptTurn {
     /// Milliseconds from the caller's last word to the agent's first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u32>,
+    /// Where that time went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// What went wrong with the agent, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentFault {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Which agent.
+    pub provider: String,
+    /// What happened.
+    pub fault: String,
 }
 
 impl fmt::Debug for TranscriptTurn {

@@ -18,6 +18,7 @@ use super::quality::Quality;
 use super::recorder::{Job, RecordingEnd, RecordingId};
 use super::tape::{Spares, Tape};
 use super::{CallerFrame, RtpEvent};
+use crate::agent::caller_audio::CallerAudioFeed;
 use crate::net::batch::ReceiveArena;
 
 /// Datagrams taken by one system call. A turn finds one mostly, and each place costs.
@@ -58,7 +59,7 @@ pub(super) struct Call {
     events: EventSink,
     /// Taken from the session when `events` had no room for it.
     unreported: Option<RtpEvent>,
-    audio: Option<mpsc::Sender<CallerFrame>>,
+    audio: Option<CallerAudioFeed>,
     block: Block,
     recording: Option<Recording>,
     /// The recording of the whole call, if it is recorded.
@@ -107,7 +108,7 @@ impl Call {
         closed: Arc<AtomicBool>,
         playout: mpsc::Receiver<PlayoutCommand>,
         events: EventSink,
-        audio: Option<mpsc::Sender<CallerFrame>>,
+        audio: Option<CallerAudioFeed>,
     ) -> Self {
         Self {
             id,
@@ -291,7 +292,7 @@ impl Call {
         while let Some(frame) = block.fill(&mut samples) {
             if let Some(audio) = audio {
                 // A listener that is behind misses frames rather than holding up the line.
-                let _ = audio.try_send(*frame);
+                audio.push(frame);
             }
             let Some(active) = recording else { continue };
             if backlog.is_empty() {

@@ -9,10 +9,11 @@ use media::playout::{PlayoutCommand, UtteranceId, tone};
 use media::session::Agreement;
 use tokio::sync::mpsc;
 
+use super::RtpEvent;
 use super::call::Call;
 use super::orders::Orders;
 use super::recorder::{RecordingSpec, TapeSpec};
-use super::{CallerFrame, RtpEvent};
+use crate::agent::caller_audio::CallerAudioFeed;
 
 /// Takes an event, or gives it back when there is no room.
 pub(super) type EventSink = Box<dyn FnMut(RtpEvent) -> Result<(), RtpEvent> + Send>;
@@ -31,7 +32,7 @@ pub(super) enum Control {
     Beep(UtteranceId),
     Clear,
     Press(Digit, u16),
-    Audio(Option<mpsc::Sender<CallerFrame>>),
+    Audio(Option<CallerAudioFeed>),
     Record(RecordingSpec, EventSink),
     StopRecording,
     RecordCall(TapeSpec, EventSink),
@@ -120,7 +121,7 @@ impl MediaHandle {
     ///
     /// # Errors
     /// When the order was not taken.
-    pub fn listen(&self, audio: Option<mpsc::Sender<CallerFrame>>) -> Result<(), ControlError> {
+    pub fn listen(&self, audio: Option<CallerAudioFeed>) -> Result<(), ControlError> {
         self.order(Control::Audio(audio))
     }
 

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::agent::caller_audio::CallerAudioFeed;
 use media::playout::PlayoutCommand;
 use media::session::{MediaEvent, Session, SessionStats};
 use tokio::sync::mpsc;
@@ -160,7 +161,7 @@ pub struct Attachment<T> {
     /// Where edges are reported; while it is full they wait, in order.
     pub events: mpsc::Sender<T>,
     /// Where the caller's audio goes, if somebody listens; frames that don't fit are dropped.
-    pub audio: Option<mpsc::Sender<CallerFrame>>,
+    pub audio: Option<CallerAudioFeed>,
 }
 
 /// Why a call could not be attached.

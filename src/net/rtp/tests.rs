@@ -9,6 +9,8 @@ use media::sdp::{Direction, PayloadTypes};
 use media::session::{Agreement, SessionConfig};
 use tokio::time::timeout;
 
+use crate::agent::caller_audio;
+
 const SOON: Duration = Duration::from_secs(5);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const UTTERANCE: UtteranceId = UtteranceId(2);
@@ -177,15 +179,17 @@ async fn what_is_played_is_heard_and_its_end_reported() {
 async fn the_callers_audio_reaches_the_listener_and_nobody_else_does() {
     let pool = pool();
     let mut line = line(&pool, 8);
-    let (sender, mut frames) = mpsc::channel(64);
-    line.handle.listen(Some(sender)).unwrap();
+    let (feed, mut audio) = caller_audio::channel(Law::A);
+    line.handle.listen(Some(feed)).unwrap();
     let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
     let mut loud = 0;
     while loud < 10 {
         line.talk(1);
         stranger.send_to(&[0x80; 172], line.near).unwrap();
-        while let Ok(frame) = frames.try_recv() {
-            loud += usize::from(frame.iter().all(|sample| *sample == frame[0] && *sample != 0));
+        let mut frame = [0; caller_audio::FRAME];
+        while audio.take(&mut frame) {
+            let silence = Law::A.silence();
+            loud += usize::from(frame.iter().all(|codeword| *codeword == frame[0] && *codeword != silence));
         }
     }
     line.media_event(|event| matches!(event, MediaEvent::FirstPacket { .. })).await;

@@ -83,6 +83,45 @@ impl Media {
         self.state().to_send.append(&mut frames);
     }
 
+    /// Says A-law as it is.
+    pub fn say_coded(&self, codes: &[u8]) {
+        let mut state = self.state();
+        for chunk in codes.chunks(FRAME) {
+            let mut frame = [SILENCE; FRAME];
+            frame[..chunk.len()].copy_from_slice(chunk);
+            state.to_send.push_back(Frame::Audio(frame));
+        }
+    }
+
+    /// Waits for a packet with sound in it; gives its place.
+    pub fn wait_for_sound(&self, within: Duration) -> usize {
+        let from = self.now();
+        let mut at = None;
+        self.wait("a sound", within, |state| {
+            at = state.heard[from..].chunks_exact(FRAME).position(is_sound).map(|n| from + n * FRAME);
+            at.is_some()
+        });
+        at.unwrap()
+    }
+
+    /// Waits for so much silence in a row.
+    pub fn wait_for_silence(&self, length: Duration, within: Duration) {
+        let bytes = usize::try_from(length.as_millis()).unwrap() * 8;
+        let from = self.now();
+        self.wait("silence", within, |state| {
+            let since = state.heard.len().saturating_sub(bytes).max(from);
+            state.heard.len() - since >= bytes && !state.heard[since..].chunks_exact(FRAME).any(is_sound)
+        });
+    }
+
+    /// Milliseconds of sound from a place on, until the first fifth of a second of silence.
+    pub fn heard_since(&self, from: usize) -> i64 {
+        let state = self.state();
+        let frames: Vec<bool> = state.heard[from..].chunks_exact(FRAME).map(is_sound).collect();
+        let end = frames.windows(10).position(|ten| !ten.contains(&true)).unwrap_or(frames.len());
+        i64::try_from(end * FRAME / 8).unwrap()
+    }
+
     /// Waits until everything that was to be sent has been sent.
     pub fn said(&self, within: Duration) {
         self.wait("the telephone to have said everything", within, |state| state.to_send.is_empty());
@@ -209,6 +248,11 @@ impl Sender {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(160);
     }
+}
+
+/// Whether a packet is above a whisper.
+fn is_sound(frame: &[u8]) -> bool {
+    frame.iter().any(|byte| linear(*byte).unsigned_abs() > 300)
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {

@@ -5,6 +5,7 @@ pub mod media;
 pub mod message;
 pub mod phone;
 pub mod ports;
+pub mod realtime;
 pub mod record;
 pub mod seed;
 pub mod service;

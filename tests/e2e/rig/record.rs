@@ -39,6 +39,15 @@ pub struct Record {
     pub trace: Option<String>,
     #[serde(default)]
     pub media: Option<Media>,
+    #[serde(default)]
+    pub transcript: Vec<Said>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Said {
+    pub text: String,
+    #[serde(default)]
+    pub latency_ms: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

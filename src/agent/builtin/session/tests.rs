@@ -37,6 +37,8 @@ async fn line_with(speech: Speech, locale: &str, playout_room: usize) -> Line {
         clock: Arc::new(move || now),
         playout: playout_in,
         audio: None,
+        tools: Vec::new(),
+        takes_over: false,
     };
     let agent = Builtin::new(speech).connect(spec).await.unwrap();
     agent.input.send(AgentInput::Connected).await.unwrap();

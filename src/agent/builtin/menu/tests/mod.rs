@@ -52,7 +52,7 @@ struct Harness {
 impl Harness {
     fn new(document: &Value) -> Self {
         Self {
-            menu: Menu::new(tenant(document), "en-US".into()),
+            menu: Menu::new(tenant(document), "en-US".into(), false),
             now: Instant::now(),
             playing: Vec::new(),
             tool: None,
