@@ -10,19 +10,18 @@ use tokio::sync::watch;
 use super::stop::stopped;
 use crate::ids::{E164, TenantId};
 use crate::routing::{Directory, DirectorySource, SourceError};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Change, Changed, Store, StoreError};
 use crate::tenant::{NumberMapping, Tenant};
 
-/// How often the store is asked whether something changed: new calls see a change within a
-/// second.
+/// How often the store is asked whether something changed, when nobody says so: new calls see a
+/// change within a second.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 /// The store as the directory's source.
-pub(super) struct StoredDirectory(SqliteStore);
+pub(super) struct StoredDirectory(Arc<dyn Store>);
 
 impl StoredDirectory {
-    pub(super) fn new(store: SqliteStore) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }
 }
@@ -60,22 +59,48 @@ fn unavailable(error: StoreError) -> SourceError {
     SourceError::Unavailable(error.to_string().into())
 }
 
-/// Empties the directory's memory whenever a document or a number changed, by whichever process.
-pub(super) async fn follow(store: SqliteStore, directory: Arc<Directory>, mut stop: watch::Receiver<bool>) {
+/// Takes out of the directory's memory what was changed, by whichever process.
+pub(super) async fn follow(
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut heard = store.directory().watch();
     let mut known = None;
     loop {
-        match store.directory().generation().await {
-            Ok(generation) => {
-                if known.is_some_and(|known| known != generation) {
-                    directory.invalidate_all();
-                }
-                known = Some(generation);
-            }
+        match forget(store.as_ref(), &directory, known).await {
+            Ok(generation) => known = Some(generation),
             Err(error) => tracing::debug!(%error, "changes can't be followed at the moment"),
         }
         tokio::select! {
+            // Its end is the store's; then the clock goes on alone.
+            Ok(()) = heard.changed() => {}
             () = tokio::time::sleep(FOLLOW) => {}
             () = stopped(&mut stop) => return,
         }
     }
+}
+
+/// Forgets what changed since the known generation; gives the present one.
+async fn forget(store: &dyn Store, directory: &Directory, known: Option<u64>) -> Result<u64, StoreError> {
+    let Some(known) = known else {
+        // Nothing is in memory yet but what was asked a moment ago.
+        let generation = store.directory().generation().await?;
+        directory.invalidate_all();
+        return Ok(generation);
+    };
+    let changes = store.directory().changes(known).await?;
+    match changes.changed {
+        Changed::Anything => directory.invalidate_all(),
+        Changed::These(changes) => {
+            for change in changes {
+                match change {
+                    Change::Tenant(id) => directory.invalidate_tenant(&id),
+                    Change::Number(number) => directory.invalidate_number(&number),
+                    Change::All => directory.invalidate_all(),
+                }
+            }
+        }
+    }
+    Ok(changes.generation)
 }

@@ -6,6 +6,7 @@ mod control;
 mod demo;
 mod directory;
 mod metrics;
+mod node;
 mod outward;
 mod peer;
 mod records;
@@ -40,25 +41,24 @@ use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Service};
+use crate::http::api::{ApiSources, MasterKey};
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{AudioGauge, SignallingHandle};
 use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
-use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
-use crate::store::sqlite::SqliteStore;
+use crate::store::{self, Store, StoreError};
 use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
+
+pub use crate::config::DATABASE;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
 pub use self::reload::Loader;
 pub use self::transports::carrier as tls_carrier;
-
-/// The database's file in the data directory.
-pub const DATABASE: &str = "offhook.db";
 
 /// Why the service can't start.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,14 @@ pub enum StartError {
         /// What the kernel says.
         error: io::Error,
     },
+    /// The operator's master key can't be read or made.
+    #[error("the master key {path} can't be used ({error})")]
+    MasterKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        error: io::Error,
+    },
     /// The journal can't be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -106,6 +114,9 @@ pub enum StartError {
     Calls(io::Error),
 }
 
+/// The file of the operator's master key in the data directory.
+const MASTER_KEY: &str = "master.key";
+
 /// Everything that runs.
 struct Running {
     config: Config,
@@ -121,7 +132,7 @@ struct Running {
     http: Arc<http::State>,
     journal: Journal,
     carrier: Arc<Carrier>,
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     pool: RtpPool,
     /// Ends the registrations first.
     trunks_stop: watch::Sender<bool>,
@@ -166,16 +177,22 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
 
     // Then the journal: its lock tells a second process of the same directory at once.
     let (journal, tail) = Journal::open(JournalOptions::new(service.data.join("journal")))?;
-    let store = SqliteStore::open(&service.data.join(DATABASE)).await?;
-    let carrier = Arc::new(Carrier::spawn(Arc::new(store.clone()), tail, CarrierOptions::default()));
-    demo::load(&store).await?;
+    let store = store::open(&config.store.place(&service.data)).await?;
+    let carrying = CarrierOptions { node: node::name(&config)?, ..CarrierOptions::default() };
+    let carrier = Arc::new(Carrier::spawn(Arc::clone(&store), tail, carrying));
+    demo::load(store.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (trunks_stop, trunks_stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let directory =
-        Arc::new(Directory::new(Arc::new(StoredDirectory::new(store.clone())), DirectoryOptions::default()));
-    tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
+    let directory = Arc::new(Directory::new(
+        Arc::new(StoredDirectory::new(Arc::clone(&store))),
+        DirectoryOptions::default(),
+    ));
+    tasks.spawn(directory::follow(Arc::clone(&store), Arc::clone(&directory), stopping.clone()));
+
+    let api =
+        ApiSources { store: Arc::clone(&store), directory: Arc::clone(&directory), master: master(&config)? };
 
     let pool = start_media(&config, local)?;
     signalling.watch_audio(audio_gauge(&pool));
@@ -203,12 +220,13 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         trace: trace.clone(),
     };
     let http = http_state(sources, &journal, &carrier);
+    let api = http::api::router(api, &config.api);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
     tasks.spawn(tracer.run(stopping.clone()));
     let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
-    tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
+    tasks.spawn(serve_http(listener, Arc::clone(&http), api, stopping.clone()));
     let (reload, reloads) = mpsc::channel(1);
     let lines = Lines { trunks: Arc::clone(&trunks), signalling: handle.clone(), reachable, resolver, tls };
     let mut trunk_tasks = JoinSet::new();
@@ -370,8 +388,21 @@ fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrie
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }
 
-async fn serve_http(listener: TcpListener, state: Arc<http::State>, stop: watch::Receiver<bool>) {
-    if let Err(error) = http::serve(listener, state, stop).await {
+/// The operator's key: made at the first start, unless a file of it is named.
+fn master(config: &Config) -> Result<MasterKey, StartError> {
+    let named = config.api.master_key_file.clone();
+    let make = named.is_none();
+    let path = named.unwrap_or_else(|| config.service.data.join(MASTER_KEY));
+    MasterKey::from_file(&path, make).map_err(|error| StartError::MasterKey { path, error })
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    state: Arc<http::State>,
+    api: axum::Router,
+    stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = http::serve(listener, state, api, stop).await {
         tracing::error!(%error, "the HTTP server ended");
     }
 }

@@ -286,6 +286,8 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("service_workers", workers.service != now.workers.service),
         ("media_workers", workers.media != now.workers.media),
         ("log_format", *log_format != now.log_format),
+        ("[store]", before.store != after.store),
+        ("[api]", before.api != after.api),
         ("[trace]", before.trace != after.trace),
         ("retry_after_seconds", before.overload.retry_after != after.overload.retry_after),
     ];

@@ -7,6 +7,7 @@ mod control;
 mod reload;
 mod serve;
 mod speech;
+mod stored;
 mod tenant;
 mod trace;
 mod trunks;
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::store::PostgresUrl;
 
 /// An AI receptionist on a telephone line.
 #[derive(Debug, Parser)]
@@ -38,6 +41,20 @@ pub(crate) struct Common {
     /// The configuration file (TOML); see config/offhook.toml.
     #[arg(long, global = true, env = "OFFHOOK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The address of a PostgreSQL database, instead of SQLite in the data directory.
+    #[arg(
+        long,
+        global = true,
+        env = "OFFHOOK_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = postgres_url
+    )]
+    pub store: Option<PostgresUrl>,
+}
+
+fn postgres_url(text: &str) -> Result<PostgresUrl, &'static str> {
+    PostgresUrl::new(text).ok_or("write postgres://USER@HOST/DATABASE")
 }
 
 #[derive(Debug, Subcommand)]

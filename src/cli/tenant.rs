@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Common;
-use crate::app::{DATABASE, make_directories, tenant_rows};
+use crate::app::tenant_rows;
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
 use crate::tenant::file::TenantFile;
 
 /// What can be done with tenants.
@@ -27,18 +26,10 @@ pub(crate) fn run(common: &Common, command: &Command) -> Result<(), String> {
     let Command::Import { files } = command;
     // Every file is read before the first is taken in.
     let tenants = files.iter().map(read).collect::<Result<Vec<TenantFile>, String>>()?;
-    let data = super::serve::data_directory(common)?;
-    make_directories(&data).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let store = SqliteStore::open(&data.join(DATABASE)).await.map_err(|error| error.to_string())?;
+    super::stored::writing(common, async |store| {
         for tenant in &tenants {
-            take_in(&store, tenant).await?;
+            take_in(store, tenant).await?;
         }
-        store.close().await;
         Ok(())
     })
 }
@@ -48,7 +39,7 @@ fn read(path: &PathBuf) -> Result<TenantFile, String> {
     TenantFile::from_json(&bytes).map_err(|errors| format!("{}:\n{errors}", path.display()))
 }
 
-async fn take_in(store: &SqliteStore, file: &TenantFile) -> Result<(), String> {
+async fn take_in(store: &dyn Store, file: &TenantFile) -> Result<(), String> {
     let (document, numbers) = tenant_rows(file);
     let tenant = store.tenant(&document.tenant_id);
     tenant.save(&document).await.map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 //! mistake and gives a missing key no place.
 
 mod address;
+mod api;
 mod auth_inbound;
 mod choice;
 mod defence;
@@ -14,6 +15,7 @@ mod problem;
 mod reader;
 mod secret;
 mod service;
+mod store;
 mod suggest;
 pub mod tls;
 mod trace;
@@ -24,9 +26,11 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
+pub use api::ApiConfig;
 pub use defence::{Defence, Overload};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{Connections, LogFormat, Overrides, Service, Workers};
+pub use store::{DATABASE, StoreConfig};
 pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
     Admission, Authentication, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, HealthCheck,
@@ -42,6 +46,10 @@ use reader::Table;
 pub struct Config {
     /// What concerns the process.
     pub service: Service,
+    /// Where everything is kept.
+    pub store: StoreConfig,
+    /// Access to the HTTP API.
+    pub api: ApiConfig,
     /// What is kept of the signalling.
     pub trace: Trace,
     /// Limits of each source.
@@ -125,12 +133,16 @@ fn read(
     }
     let mut root = Table::root(&document);
     let service = root.table("service", sink);
+    let store = root.table("store", sink);
+    let api = root.table("api", sink);
     let trace = root.table("trace", sink);
     let defence = root.table("defence", sink);
     let overload = root.table("overload", sink);
     let entries = root.tables("trunk", sink);
     root.finish(sink);
     let trace = trace::read(trace, surroundings, sink);
+    let store = store::read(store, overrides, surroundings, sink);
+    let api = api::read(api, surroundings, sink);
     let (service, demo) = service::read(service, overrides, surroundings, sink);
     let defence = defence::read(defence, sink);
     let overload = defence::read_overload(overload, sink);
@@ -142,7 +154,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trace, defence, overload, trunks })
+    Some(Config { service, store, api, trace, defence, overload, trunks })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::reader::Table;
 use super::secret::Surroundings;
 use super::tls::{self, ServiceTls};
 use super::value::Located;
+use crate::store::PostgresUrl;
 
 /// The `[service]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Overrides {
     pub http: Option<SocketAddr>,
     /// `--data`, `OFFHOOK_DATA`.
     pub data: Option<PathBuf>,
+    /// `--store`, `OFFHOOK_STORE`.
+    pub store: Option<PostgresUrl>,
     /// `--drain`, `OFFHOOK_DRAIN`, in seconds there.
     pub drain: Option<Duration>,
     /// `--advertised-address`, `OFFHOOK_ADVERTISED_ADDRESS`.

@@ -3,19 +3,27 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use uuid::Uuid;
+
 use super::journal::Position;
 use super::*;
 use crate::call::record::{CallStatus, Direction, EndReason, EndSide, Party, RawText};
+use crate::tenant::access::{KeyHash, Role};
 
-macro_rules! conformance_suite {
-    ($open:expr) => {
-        conformance_suite!($open =>
+/// Hands the names of all checks to another macro.
+macro_rules! with_every_check {
+    ($then:ident!($($given:tt)*)) => {
+        $then!($($given)* =>
             a_new_store_is_empty_and_takes_the_demo_data_once,
             an_import_is_all_or_nothing,
             a_tenants_document_comes_back_and_its_version_counts_up,
+            a_document_is_replaced_only_as_it_was_expected,
             a_slug_belongs_to_one_tenant,
             a_number_belongs_to_one_tenant,
+            a_mapping_is_replaced_only_as_it_was_expected,
             every_change_of_the_directory_counts_its_generation_up,
+            changes_are_told_by_name,
+            a_change_is_heard_of_without_asking,
             the_directory_is_read_in_pages,
             a_deleted_tenant_takes_its_numbers_and_calls_along,
             the_later_state_of_a_call_stays_whatever_the_order,
@@ -31,8 +39,23 @@ macro_rules! conformance_suite {
             texts_from_outside_come_back_exactly,
             facts_are_kept_by_name,
             a_large_batch_goes_in_whole,
+            a_key_is_found_by_its_hash_and_belongs_to_one_tenant,
+            a_key_is_replaced_in_one_step,
+            the_audit_log_is_read_newest_first_and_outlives_the_tenant,
         );
     };
+}
+pub(crate) use with_every_check;
+
+/// A test of each check.
+macro_rules! conformance_suite {
+    ($open:expr) => {
+        $crate::store::conformance::with_every_check!(conformance_tests!($open));
+    };
+}
+pub(crate) use conformance_suite;
+
+macro_rules! conformance_tests {
     ($open:expr => $($name:ident,)*) => {
         $(
             #[tokio::test]
@@ -43,7 +66,22 @@ macro_rules! conformance_suite {
         )*
     };
 }
-pub(crate) use conformance_suite;
+pub(crate) use conformance_tests;
+
+/// All checks, one after the other, for a store that is costly to start.
+macro_rules! conformance_run {
+    ($open:expr => $($name:ident,)*) => {
+        $(
+            {
+                println!("{}", stringify!($name));
+                let store = $open.await;
+                $crate::store::conformance::$name(&store).await;
+                store.close().await;
+            }
+        )*
+    };
+}
+pub(crate) use conformance_run;
 
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_760_000_000 + seconds, 123_456_000).unwrap()
@@ -139,6 +177,65 @@ pub(crate) async fn a_tenants_document_comes_back_and_its_version_counts_up(stor
     assert_eq!((found.version, found.json), (2, document.json.clone()));
     let other = store.tenant(&id("two")).save(&document).await;
     assert!(matches!(other, Err(StoreError::Refused { .. })));
+}
+
+pub(crate) async fn a_document_is_replaced_only_as_it_was_expected(store: &dyn Store) {
+    let (one, document) = (id("one"), tenant("one"));
+    let save = async |expected| store.tenant(&one).save_if(&document, expected).await;
+    assert!(matches!(save(Expected::Version(1)).await, Err(StoreError::Stale { current: None })));
+    assert_eq!(save(Expected::New).await.unwrap(), 1);
+    assert!(matches!(save(Expected::New).await, Err(StoreError::Stale { current: Some(1) })));
+    assert_eq!(save(Expected::Version(1)).await.unwrap(), 2);
+    assert!(matches!(save(Expected::Version(1)).await, Err(StoreError::Stale { current: Some(2) })));
+    assert_eq!(store.tenant(&one).document().await.unwrap().unwrap().version, 2);
+}
+
+pub(crate) async fn a_mapping_is_replaced_only_as_it_was_expected(store: &dyn Store) {
+    with_tenants(store, &["one", "two"]).await;
+    let (one, two, line) = (id("one"), id("two"), number("+33199000001"));
+    let save = async |expected| store.tenant(&one).save_number_if(&line, expected).await;
+    assert_eq!(save(Expected::New).await.unwrap(), 1);
+    assert!(matches!(save(Expected::New).await, Err(StoreError::Stale { current: Some(1) })));
+    assert_eq!(save(Expected::Version(1)).await.unwrap(), 2);
+    let found = store.tenant(&one).number(&line.phone_number).await.unwrap();
+    assert_eq!(found, Some((NumberRow { tenant_id: one.clone(), number: line.clone() }, 2)));
+    assert_eq!(store.tenant(&two).number(&line.phone_number).await.unwrap(), None);
+    let stolen = store.tenant(&two).save_number_if(&line, Expected::Anything).await;
+    assert!(matches!(stolen, Err(StoreError::Conflict { .. })));
+}
+
+pub(crate) async fn changes_are_told_by_name(store: &dyn Store) {
+    let (one, line) = (id("one"), number("+33199000001"));
+    let before = store.directory().generation().await.unwrap();
+    let nothing = store.directory().changes(before).await.unwrap();
+    assert_eq!(nothing, Changes { generation: before, changed: Changed::These(Vec::new()) });
+    store.tenant(&one).save(&tenant("one")).await.unwrap();
+    store.tenant(&one).save_number(&line).await.unwrap();
+    let told = store.directory().changes(before).await.unwrap();
+    assert_eq!(told.generation, before + 2);
+    let these = vec![Change::Tenant(one.clone()), Change::Number(line.phone_number.clone())];
+    assert_eq!(told.changed, Changed::These(these));
+    // A generation of another database, or from before the oldest change that is kept.
+    for elsewhere in [before + 500, 0] {
+        let told = store.directory().changes(elsewhere).await.unwrap();
+        assert_eq!(told, Changes { generation: before + 2, changed: Changed::Anything });
+    }
+}
+
+pub(crate) async fn a_change_is_heard_of_without_asking(store: &dyn Store) {
+    let mut heard = store.directory().watch();
+    let hears = async {
+        // The first may be the listener's beginning.
+        let before = store.directory().generation().await.unwrap();
+        store.tenant(&id("one")).save(&tenant("one")).await.unwrap();
+        loop {
+            heard.changed().await.unwrap();
+            if store.directory().generation().await.unwrap() > before {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), hears).await.expect("not heard of");
 }
 
 pub(crate) async fn a_slug_belongs_to_one_tenant(store: &dyn Store) {
@@ -367,4 +464,69 @@ pub(crate) async fn a_large_batch_goes_in_whole(store: &dyn Store) {
         (0..733).map(|n| call("one", n + TimeDelta::days(1).num_seconds())).collect();
     assert_eq!(carry(store, &calls.iter().collect::<Vec<_>>()).await, Carried { records: 733, orphans: 0 });
     assert_eq!(store.operator().counts().await.unwrap().calls, 733);
+}
+
+fn key(tenant: &str, name: &str, secret: &str) -> NewAccessKey {
+    let shown = AccessKey {
+        key_id: name.to_owned(),
+        tenant_id: id(tenant),
+        role: Role::Admin,
+        label: "the office".to_owned(),
+        created_at: at(0),
+    };
+    NewAccessKey { shown, hash: KeyHash::of(secret) }
+}
+
+pub(crate) async fn a_key_is_found_by_its_hash_and_belongs_to_one_tenant(store: &dyn Store) {
+    with_tenants(store, &["one", "two"]).await;
+    let mine = key("one", "key_1", "secret");
+    let (one, two) = (id("one"), id("two"));
+    assert!(matches!(store.tenant(&two).add_access_key(&mine, None).await, Err(StoreError::Refused { .. })));
+    assert!(store.tenant(&one).add_access_key(&mine, None).await.unwrap());
+    let found = store.access().find_key(&KeyHash::of("secret")).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&mine.shown));
+    assert_eq!(store.access().find_key(&KeyHash::of("Secret")).await.unwrap(), None);
+    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), std::slice::from_ref(&mine.shown));
+    assert_eq!(store.tenant(&two).access_keys().await.unwrap(), []);
+    assert!(!store.tenant(&two).remove_access_key("key_1").await.unwrap());
+    assert!(store.tenant(&one).remove_access_key("key_1").await.unwrap());
+    assert_eq!(store.access().find_key(&mine.hash).await.unwrap(), None);
+    store.tenant(&one).add_access_key(&mine, None).await.unwrap();
+    store.tenant(&one).delete().await.unwrap();
+    assert_eq!(store.access().find_key(&mine.hash).await.unwrap(), None);
+}
+
+pub(crate) async fn a_key_is_replaced_in_one_step(store: &dyn Store) {
+    with_tenants(store, &["one"]).await;
+    let one = id("one");
+    let (old, new) = (key("one", "key_1", "old"), key("one", "key_2", "new"));
+    assert!(!store.tenant(&one).add_access_key(&new, Some("key_1")).await.unwrap());
+    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), []);
+    store.tenant(&one).add_access_key(&old, None).await.unwrap();
+    assert!(store.tenant(&one).add_access_key(&new, Some("key_1")).await.unwrap());
+    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), [new.shown]);
+}
+
+pub(crate) async fn the_audit_log_is_read_newest_first_and_outlives_the_tenant(store: &dyn Store) {
+    with_tenants(store, &["one"]).await;
+    let entries: Vec<AuditEntry> = (0..5_u8)
+        .map(|n| AuditEntry {
+            entry_id: Uuid::from_u128(u128::from(n) + 1),
+            at: at(i64::from(n)),
+            actor: "operator".to_owned(),
+            tenant_id: (n != 2).then(|| id("one")),
+            action: "tenant.save".to_owned(),
+            target: format!("entry {n}"),
+            source: "127.0.0.1".to_owned(),
+        })
+        .collect();
+    for entry in &entries {
+        store.access().note(entry).await.unwrap();
+    }
+    store.tenant(&id("one")).delete().await.unwrap();
+    let newest = store.access().audit(None, None, 2).await.unwrap();
+    assert_eq!(newest, [entries[4].clone(), entries[3].clone()]);
+    let rest = store.access().audit(None, Some(newest[1].entry_id), 10).await.unwrap();
+    assert_eq!(rest, [entries[2].clone(), entries[1].clone(), entries[0].clone()]);
+    assert_eq!(store.access().audit(Some(&id("one")), None, 10).await.unwrap().len(), 4);
 }

@@ -3,6 +3,7 @@
 //! A document is read once, at the edge, into [`document::Tenant`]; nothing inside validates it
 //! again. Every section of it has a file here and defaults for everything in it.
 
+pub mod access;
 pub mod agent;
 pub mod company;
 pub mod crm;

@@ -1,16 +1,18 @@
 //! The operator's view, across tenants.
 
-use futures_util::FutureExt;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-use super::SqliteStore;
 use super::calls::{self, Scope};
-use super::error::{asking, unreadable};
-use super::tenant::{finish, save_tenant};
+use super::change::DirectoryChange;
+use super::error::asking;
+use super::tenant::save_tenant;
+use super::{Backend, Db, bounded};
 use crate::call::record::CallRecord;
 use crate::ids::CallId;
+use crate::store::sql::unsigned;
 use crate::store::{
-    Answer, CallFilter, CallPage, Counts, NewTenant, NumberRow, OperatorStore, PageRequest, StoreError,
+    Answer, CallFilter, CallPage, Change, Counts, NewTenant, NumberRow, OperatorStore, PageRequest,
+    StoreError,
 };
 
 const EMPTY: &str = "SELECT NOT (EXISTS (SELECT 1 FROM tenants) OR EXISTS (SELECT 1 FROM numbers) \
@@ -22,23 +24,24 @@ const COUNTS: &str = "SELECT (SELECT count(*) FROM tenants), (SELECT count(*) FR
 /// Numbers written by one statement.
 const NUMBERS_AT_ONCE: usize = 200;
 
-impl OperatorStore for SqliteStore {
+impl OperatorStore for Backend {
     fn is_empty(&self) -> Answer<'_, bool> {
-        async move { sqlx::query_scalar(EMPTY).fetch_one(&self.readers).await.map_err(asking) }.boxed()
+        bounded(async move { sqlx::query_scalar(EMPTY).fetch_one(self.reading()).await.map_err(asking) })
     }
 
     fn import_into_empty<'a>(&'a self, tenants: &'a [NewTenant], numbers: &'a [NumberRow]) -> Answer<'a, ()> {
-        async move {
-            let mut transaction = self.write().await?;
-            let empty: bool = sqlx::query_scalar(EMPTY).fetch_one(&mut *transaction).await.map_err(asking)?;
+        bounded(async move {
+            let mut change = DirectoryChange::begin(self).await?;
+            let empty: bool =
+                sqlx::query_scalar(EMPTY).fetch_one(&mut *change.transaction).await.map_err(asking)?;
             if !empty {
                 return Err(StoreError::NotEmpty);
             }
             for tenant in tenants {
-                save_tenant(&mut transaction, tenant).await?;
+                save_tenant(&mut change.transaction, tenant).await?;
             }
             for some in numbers.chunks(NUMBERS_AT_ONCE) {
-                let mut insert: QueryBuilder<Sqlite> =
+                let mut insert: QueryBuilder<Db> =
                     QueryBuilder::new("INSERT INTO numbers (phone_number, tenant_id, active, document) ");
                 insert.push_values(some, |mut row, NumberRow { tenant_id, number }| {
                     row.push_bind(number.phone_number.as_str())
@@ -46,33 +49,30 @@ impl OperatorStore for SqliteStore {
                         .push_bind(number.active)
                         .push_bind(number.json.as_str());
                 });
-                insert.build().execute(&mut *transaction).await.map_err(asking)?;
+                insert.build().execute(&mut *change.transaction).await.map_err(asking)?;
             }
-            finish(transaction).await
-        }
-        .boxed()
+            change.commit(Change::All).await
+        })
     }
 
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage> {
-        calls::list(&self.readers, Scope::Everyone, filter, page).boxed()
+        bounded(calls::list(self.reading(), Scope::Everyone, filter, page))
     }
 
     fn call(&self, id: CallId) -> Answer<'_, Option<CallRecord>> {
-        calls::one(&self.readers, Scope::Everyone, id).boxed()
+        bounded(calls::one(self.reading(), Scope::Everyone, id))
     }
 
     fn counts(&self) -> Answer<'_, Counts> {
-        async move {
+        bounded(async move {
             let (tenants, numbers, calls, open_calls): (i64, i64, i64, i64) =
-                sqlx::query_as(COUNTS).fetch_one(&self.readers).await.map_err(asking)?;
-            let count = |value: i64| u64::try_from(value).map_err(|error| unreadable("count", error));
+                sqlx::query_as(COUNTS).fetch_one(self.reading()).await.map_err(asking)?;
             Ok(Counts {
-                tenants: count(tenants)?,
-                numbers: count(numbers)?,
-                calls: count(calls)?,
-                open_calls: count(open_calls)?,
+                tenants: unsigned(tenants)?,
+                numbers: unsigned(numbers)?,
+                calls: unsigned(calls)?,
+                open_calls: unsigned(open_calls)?,
             })
-        }
-        .boxed()
+        })
     }
 }

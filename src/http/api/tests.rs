@@ -1,0 +1,399 @@
+//! The API on a store of its own, asked as over the wire but without one.
+
+use std::collections::BTreeSet;
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
+use axum::http::{Method, StatusCode};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::*;
+use crate::ids::{E164, TenantId};
+use crate::routing::{DirectoryOptions, DirectorySource, SourceError};
+use crate::store::conformance::call;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{CallWrite, Checkpoint};
+use crate::tenant::{NumberMapping, Tenant};
+
+/// A service's API, with what it stands on.
+struct House {
+    router: Router,
+    store: Arc<dyn Store>,
+    directory: TempDir,
+}
+
+/// An answer.
+struct Answer {
+    status: StatusCode,
+    etag: Option<String>,
+    kind: String,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{}", self.text))
+    }
+
+    fn text_at(&self, pointer: &str) -> String {
+        self.json()
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{}", self.text))
+            .to_owned()
+    }
+}
+
+struct Stored(Arc<dyn Store>);
+
+impl DirectorySource for Stored {
+    fn find_number<'a>(
+        &'a self,
+        number: &'a E164,
+    ) -> BoxFuture<'a, Result<Option<NumberMapping>, SourceError>> {
+        async move {
+            let row = self.0.directory().find_number(number).await.unwrap();
+            Ok(row.map(|row| NumberMapping::from_json(row.number.json.as_bytes()).unwrap()))
+        }
+        .boxed()
+    }
+    fn load_tenant<'a>(
+        &'a self,
+        id: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Option<Arc<Tenant>>, SourceError>> {
+        async move {
+            let document = self.0.directory().load_tenant(id).await.unwrap();
+            Ok(document.map(|document| Arc::new(Tenant::from_json(document.json.as_bytes()).unwrap())))
+        }
+        .boxed()
+    }
+}
+
+impl House {
+    async fn new() -> Self {
+        let unlimited = ApiConfig { requests_per_minute: 0, failures_per_minute: 0, ..ApiConfig::default() };
+        Self::with(&unlimited).await
+    }
+
+    async fn with(config: &ApiConfig) -> Self {
+        let directory = TempDir::new().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&directory.path().join("offhook.db")).await.unwrap());
+        let master = MasterKey::from_file(&directory.path().join("master.key"), true).unwrap();
+        let resolver = Directory::new(Arc::new(Stored(Arc::clone(&store))), DirectoryOptions::default());
+        let sources = ApiSources { store: Arc::clone(&store), directory: Arc::new(resolver), master };
+        let router = router(sources, config).layer(middleware::map_response(crate::http::guarded));
+        Self { router, store, directory }
+    }
+
+    async fn ask(&self, method: Method, path: &str, key: Option<&str>, body: Option<Value>) -> Answer {
+        self.ask_if(method, path, key, body, &[]).await
+    }
+
+    async fn ask_if(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = axum::http::Request::builder().method(method).uri(path);
+        if let Some(key) = key {
+            request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = request.header(CONTENT_TYPE, "application/json").body(body).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let header =
+            |name| response.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
+        assert!(header(CONTENT_SECURITY_POLICY).is_some_and(|policy| !policy.contains("unsafe-inline")));
+        let (status, etag, kind) =
+            (response.status(), header(ETAG), header(CONTENT_TYPE).unwrap_or_default());
+        let bytes = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(status.is_success() || kind == "application/problem+json", "{path}: {status} {kind} {text}");
+        Answer { status, etag, kind, text }
+    }
+
+    async fn operator(&self) -> String {
+        let key = std::fs::read_to_string(self.directory.path().join("master.key")).unwrap();
+        let answer =
+            self.ask(Method::POST, "/api/v1/login", None, Some(json!({ "master_key": key.trim() }))).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.text_at("/token")
+    }
+
+    /// A tenant with a number, an ended call, and a key.
+    async fn tenant(&self, operator: &str, id: &str, number: &str, role: &str) -> String {
+        let made = self.ask(Method::POST, "/api/v1/tenants", Some(operator), Some(document(id))).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let path = format!("/api/v1/tenants/{id}/numbers/{number}");
+        let new = [("If-None-Match", "*")];
+        let mapped = self.ask_if(Method::PUT, &path, Some(operator), Some(json!({})), &new).await;
+        assert_eq!(mapped.status, StatusCode::OK, "{}", mapped.text);
+        let record = CallWrite::from_record(&call(id, 0)).unwrap();
+        let checkpoint = Checkpoint {
+            node: id.to_owned(),
+            journal: 1,
+            position: crate::store::journal::Position { segment: 1, offset: 0 },
+            last_event_at: chrono::Utc::now(),
+        };
+        self.store.records().carry(&[record], &checkpoint).await.unwrap();
+        let path = format!("/api/v1/tenants/{id}/keys");
+        let key = self.ask(Method::POST, &path, Some(operator), Some(json!({ "role": role }))).await;
+        assert_eq!(key.status, StatusCode::CREATED, "{}", key.text);
+        key.text_at("/key")
+    }
+}
+
+fn document(id: &str) -> Value {
+    json!({ "tenant_id": id, "client_id": format!("client of {id}"), "display_name": format!("The {id}"),
+            "summary_to": [], "timezone": "Europe/Paris", "unknown": [1, 2.5] })
+}
+
+/// Every address of the API with every method that it knows.
+fn routes() -> Vec<(Method, String)> {
+    let description = serde_json::to_value(described().1).unwrap();
+    let paths = description["paths"].as_object().unwrap().clone();
+    paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| {
+                (Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path.clone())
+            })
+        })
+        .collect()
+}
+
+/// The address with the names in it filled in, as the tenant whose key isn't used has them.
+fn filled(path: &str, call: &str, key: &str) -> String {
+    path.replace("{tenant_id}", VICTIM)
+        .replace("{number}", "+33199000002")
+        .replace("{call_id}", call)
+        .replace("{key_id}", key)
+        .replace("{purpose}", "conversation")
+        .replace("{version}", "1")
+}
+
+const VICTIM: &str = "tenant-victim";
+/// What anybody may ask for.
+const PUBLIC: [&str; 1] = ["/api/v1/login"];
+/// What each key may ask for, and answers with what is the key's own.
+const OWN: [&str; 3] = ["/api/v1/session", "/api/v1/calls", "/api/v1/route"];
+
+#[tokio::test]
+async fn no_route_opens_to_another_tenants_key_or_to_none() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let attacker = house.tenant(&operator, "tenant-attacker", "+33199000001", "admin").await;
+    house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let victims = TenantId::new(VICTIM).unwrap();
+    let calls = format!("/api/v1/calls?tenant_id={VICTIM}");
+    let call = house.ask(Method::GET, &calls, Some(&operator), None).await.text_at("/calls/0/call_id");
+    let key = house.store.tenant(&victims).access_keys().await.unwrap()[0].key_id.clone();
+    let state = || async {
+        let scope = house.store.tenant(&victims);
+        (scope.document().await.unwrap(), scope.numbers().await.unwrap(), scope.access_keys().await.unwrap())
+    };
+    let before = state().await;
+    let routes = routes();
+    assert!(routes.len() > 15, "{routes:?}");
+    let mut seen = BTreeSet::new();
+    for (method, path) in &routes {
+        let address = filled(path, &call, &key);
+        assert!(!address.contains('{'), "{address}: fill in what stands for this name");
+        let (query, body) = match path.as_str() {
+            "/api/v1/route" => ("?number=%2B33199000002", None),
+            _ => ("", (*method != Method::GET).then(|| document(VICTIM))),
+        };
+        let address = format!("{address}{query}");
+        let headers = [("If-Match", "\"1\"")];
+        if !PUBLIC.contains(&path.as_str()) {
+            for key in [None, Some("ohk_0"), Some("adm.0.0.0"), Some("x")] {
+                let answer = house.ask_if(method.clone(), &address, key, body.clone(), &headers).await;
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {address} with {key:?}");
+            }
+        }
+        let answer = house.ask_if(method.clone(), &address, Some(&attacker), body, &headers).await;
+        let own = OWN.iter().any(|own| path.starts_with(own)) || PUBLIC.contains(&path.as_str());
+        assert!(own || answer.status == StatusCode::FORBIDDEN, "{method} {address}: {}", answer.status);
+        assert!(!answer.text.contains(VICTIM) && !answer.text.contains("+33199000002"), "{method} {address}");
+        seen.insert(answer.status.as_u16());
+    }
+    assert!(state().await == before, "the other tenant's data was changed");
+    assert!(seen.contains(&200), "its own are shown");
+}
+
+#[tokio::test]
+async fn one_may_not_ask_for_anothers_calls_by_name() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let attacker = house.tenant(&operator, "tenant-attacker", "+33199000001", "read_only").await;
+    house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let answer =
+        house.ask(Method::GET, &format!("/api/v1/calls?tenant_id={VICTIM}"), Some(&attacker), None).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let own = house.ask(Method::GET, "/api/v1/calls", Some(&attacker), None).await.json();
+    assert_eq!(own["calls"].as_array().unwrap().len(), 1);
+    let all = house.ask(Method::GET, "/api/v1/calls", Some(&operator), None).await.json();
+    assert_eq!(all["calls"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_read_only_key_changes_nothing() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "read_only").await;
+    let path = format!("/api/v1/tenants/{VICTIM}");
+    let read = house.ask(Method::GET, &path, Some(&key), None).await;
+    assert_eq!((read.status, read.json()), (StatusCode::OK, document(VICTIM)));
+    for (method, path) in routes() {
+        if method == Method::GET || PUBLIC.contains(&path.as_str()) {
+            continue;
+        }
+        let address = filled(&path, "0", "0");
+        let headers = [("If-Match", "\"1\"")];
+        let answer =
+            house.ask_if(method.clone(), &address, Some(&key), Some(document(VICTIM)), &headers).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {address}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_replaced_by_its_etag_and_nobodys_change_is_lost() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let path = format!("/api/v1/tenants/{VICTIM}");
+    let read = house.ask(Method::GET, &path, Some(&key), None).await;
+    assert_eq!(read.etag.as_deref(), Some("\"1\""));
+    let mut changed = document(VICTIM);
+    changed["display_name"] = json!("Another name");
+    let put = async |tag: Option<&str>, body: &Value| {
+        let headers: Vec<(&str, &str)> = tag.iter().map(|tag| ("If-Match", *tag)).collect();
+        house.ask_if(Method::PUT, &path, Some(&key), Some(body.clone()), &headers).await
+    };
+    assert_eq!(put(None, &changed).await.status, StatusCode::PRECONDITION_REQUIRED);
+    let saved = put(Some("\"1\""), &changed).await;
+    assert_eq!((saved.status, saved.etag.as_deref()), (StatusCode::OK, Some("\"2\"")));
+    assert_eq!(put(Some("\"1\""), &changed).await.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(put(Some("W/\"2\""), &changed).await.status, StatusCode::PRECONDITION_FAILED);
+    changed["limits"] = json!({ "max_concurrent_calls": 1000 });
+    assert_eq!(put(Some("\"2\""), &changed).await.status, StatusCode::FORBIDDEN);
+    let wrong = put(Some("\"2\""), &json!({ "tenant_id": VICTIM, "timezone": "Mars" })).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let paths: Vec<Value> =
+        wrong.json()["errors"].as_array().unwrap().iter().map(|fault| fault["path"].clone()).collect();
+    assert_eq!(paths, ["$.client_id", "$.display_name", "$.summary_to", "$.timezone"]);
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_regenerated_and_taken_away() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let path = format!("/api/v1/tenants/{VICTIM}/keys");
+    let listed = house.ask(Method::GET, &path, Some(&key), None).await;
+    let id = listed.text_at("/keys/0/key_id");
+    assert!(!listed.text.contains(&key));
+    let again = house.ask(Method::POST, &format!("{path}/{id}/regenerate"), Some(&key), None).await;
+    assert_eq!(again.status, StatusCode::CREATED);
+    let new = again.text_at("/key");
+    assert_eq!(house.ask(Method::GET, &path, Some(&key), None).await.status, StatusCode::UNAUTHORIZED);
+    let session = house.ask(Method::GET, "/api/v1/session", Some(&new), None).await.json();
+    assert_eq!((session["role"].as_str(), session["tenant_id"].as_str()), (Some("admin"), Some(VICTIM)));
+    let id = again.text_at("/key_id");
+    let gone = house.ask(Method::DELETE, &format!("{path}/{id}"), Some(&operator), None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(house.ask(Method::GET, &path, Some(&new), None).await.status, StatusCode::UNAUTHORIZED);
+    let log = house.ask(Method::GET, "/api/v1/audit", Some(&operator), None).await;
+    let actions: Vec<Value> =
+        log.json()["entries"].as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
+    assert_eq!(
+        actions,
+        ["key.delete", "key.regenerate", "key.create", "number.save", "tenant.create", "operator.login"]
+    );
+    assert!(!log.text.contains(&new) && !log.text.contains(&key));
+}
+
+#[tokio::test]
+async fn too_many_requests_and_wrong_keys_are_braked() {
+    let few = ApiConfig { requests_per_minute: 3, failures_per_minute: 2, ..ApiConfig::default() };
+    let house = House::with(&few).await;
+    let operator = house.operator().await;
+    let ask = async |key: Option<&str>| house.ask(Method::GET, "/api/v1/session", key, None).await.status;
+    for expected in [StatusCode::OK, StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS] {
+        assert_eq!(ask(Some(&operator)).await, expected);
+    }
+    for expected in [StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS] {
+        assert_eq!(ask(Some("ohk_0")).await, expected);
+    }
+    let body = json!({ "master_key": "wrong" });
+    let login = house.ask(Method::POST, "/api/v1/login", None, Some(body)).await;
+    assert_eq!(login.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn a_route_is_explained() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "read_only").await;
+    let path = "/api/v1/route?number=%2B33199000002&at=2026-11-20T09:00:00Z";
+    let answer = house.ask(Method::GET, path, Some(&key), None).await.json();
+    assert_eq!(answer["outcome"], "answered");
+    assert_eq!(
+        (answer["tenant_id"].as_str(), answer["opening"]["open"].as_bool()),
+        (Some(VICTIM), Some(true))
+    );
+    let unknown = "/api/v1/route?number=%2B33199000009";
+    assert_eq!(
+        house.ask(Method::GET, unknown, Some(&operator), None).await.json()["outcome"],
+        "unknown_number"
+    );
+    assert_eq!(house.ask(Method::GET, unknown, Some(&key), None).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_a_problem_whatever_it_is() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    for (method, path, body, status) in [
+        (Method::GET, "/api/v1/nothing", None, 404),
+        (Method::PATCH, "/api/v1/tenants", None, 405),
+        (Method::GET, "/api/v1/tenants?limit=x", None, 400),
+        (Method::GET, "/api/v1/tenants?unknown=1", None, 400),
+        (Method::GET, "/api/v1/tenants/%FF", None, 404),
+        (Method::GET, "/api/v1/calls?cursor=x", None, 400),
+        (Method::GET, "/api/v1/calls?since=yesterday", None, 400),
+        (Method::GET, "/api/v1/calls/x", None, 404),
+        (Method::POST, "/api/v1/login", Some(json!([])), 422),
+        (Method::POST, "/api/v1/tenants", Some(json!([])), 422),
+        (Method::POST, "/api/v1/tenants", Some(json!("x".repeat(MAX_BODY))), 413),
+    ] {
+        let answer = house.ask(method, path, Some(&operator), body).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
+        assert_eq!(answer.kind, "application/problem+json");
+        assert_eq!(answer.json()["status"], status);
+    }
+}
+
+#[tokio::test]
+async fn the_openapi_document_describes_itself_as_3_1() {
+    let house = House::new().await;
+    let answer = house.ask(Method::GET, OPENAPI, None, None).await;
+    let document = answer.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    // Each reference leads somewhere.
+    for part in answer.text.split("\"#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+    }
+}
