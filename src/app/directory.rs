@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::stop::stopped;
 use crate::ids::{E164, TenantId};
 use crate::routing::{Directory, DirectorySource, SourceError};
-use crate::store::{Change, Changed, Store, StoreError};
+use crate::store::{Change, Changed, Store, StoreError, TenantStore};
+use crate::tenant::prompt::{Prompts, Template};
 use crate::tenant::{NumberMapping, Tenant};
 
 /// How often the store is asked whether something changed, when nobody says so: new calls see a
@@ -18,10 +19,12 @@ use crate::tenant::{NumberMapping, Tenant};
 const FOLLOW: Duration = Duration::from_millis(500);
 
 /// The store as the directory's source.
-pub(super) struct StoredDirectory(Arc<dyn Store>);
+pub struct StoredDirectory(Arc<dyn Store>);
 
 impl StoredDirectory {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    /// On this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }
 }
@@ -45,14 +48,36 @@ impl DirectorySource for StoredDirectory {
     ) -> BoxFuture<'a, Result<Option<Arc<Tenant>>, SourceError>> {
         async move {
             let document = self.0.directory().load_tenant(id).await.map_err(unavailable)?;
-            document
-                .map(|document| {
-                    Tenant::from_json(document.json.as_bytes()).map(Arc::new).map_err(SourceError::Document)
-                })
-                .transpose()
+            let Some(document) = document else { return Ok(None) };
+            let tenant = Tenant::from_json(document.json.as_bytes()).map_err(SourceError::Document)?;
+            let prompts = prompts(self.0.tenant(id).as_ref()).await.map_err(unavailable)?;
+            Ok(Some(Arc::new(tenant.with_prompts(prompts))))
         }
         .boxed()
     }
+}
+
+/// The prompts that calls use, each checked again: one that an older version took and this one
+/// doesn't is left out, and said.
+async fn prompts(scope: &dyn TenantStore) -> Result<Prompts, StoreError> {
+    let mut prompts = Prompts::default();
+    for (purpose, pointer) in scope.prompt_pointers().await? {
+        let mut versions = Vec::new();
+        for version in
+            [Some(pointer.active), pointer.candidate.map(|trial| trial.version)].into_iter().flatten()
+        {
+            let Some(found) = scope.prompt(purpose, version).await? else { continue };
+            match Template::new(&found.template) {
+                Ok(template) => versions.push((version, template)),
+                Err(error) => {
+                    let (tenant, purpose) = (&found.tenant_id, purpose.as_str());
+                    tracing::error!(%tenant, purpose, version, %error, "a stored prompt can't be used");
+                }
+            }
+        }
+        prompts.insert(purpose, pointer, versions);
+    }
+    Ok(prompts)
 }
 
 fn unavailable(error: StoreError) -> SourceError {

@@ -28,7 +28,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::directory::StoredDirectory;
 use self::outward::Reachable;
 use self::records::JournalSink;
 use self::reload::{Keeper, Lines};
@@ -57,6 +56,7 @@ pub use crate::config::DATABASE;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::directory::StoredDirectory;
 pub use self::reload::Loader;
 pub use self::transports::carrier as tls_carrier;
 

@@ -4,7 +4,10 @@ mod bans;
 mod call;
 mod calls;
 mod control;
+mod number;
+mod prompt;
 mod reload;
+mod route;
 mod serve;
 mod speech;
 mod stored;
@@ -80,6 +83,14 @@ enum Command {
     /// Work on tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Work on telephone numbers.
+    #[command(subcommand)]
+    Number(number::Command),
+    /// Work on prompts.
+    #[command(subcommand)]
+    Prompt(prompt::Command),
+    /// Explain which tenant answers a number, and where its destinations lead.
+    Route(route::Flags),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -101,6 +112,9 @@ pub fn main() -> ExitCode {
         Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
+        Some(Command::Number(command)) => number::run(&cli.common, &command),
+        Some(Command::Prompt(command)) => prompt::run(&cli.common, &command),
+        Some(Command::Route(flags)) => route::run(&cli.common, &flags),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

@@ -19,6 +19,21 @@ pub(crate) fn reading<T>(
     })
 }
 
+/// As [`reading`], for what shares the store.
+pub(crate) fn reading_shared<T>(
+    common: &Common,
+    work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, String>,
+) -> Result<T, String> {
+    let config = super::serve::configuration(common)?;
+    let place = config.store.place(&config.service.data);
+    run(async || {
+        let store = store::open_for_reading(&place).await.map_err(|error| error.to_string())?;
+        let result = work(Arc::clone(&store)).await;
+        store.close().await;
+        result
+    })
+}
+
 /// Opens the store for reading and writing, making it where it is missing, and does something
 /// with it. The running service follows within a second.
 pub(crate) fn writing<T>(

@@ -9,6 +9,7 @@ use super::journal::Position;
 use super::*;
 use crate::call::record::{CallStatus, Direction, EndReason, EndSide, Party, RawText};
 use crate::tenant::access::{KeyHash, Role};
+use crate::tenant::prompt::{Candidate, NewPrompt, Pointer, Purpose, Template};
 
 /// Hands the names of all checks to another macro.
 macro_rules! with_every_check {
@@ -42,6 +43,8 @@ macro_rules! with_every_check {
             a_key_is_found_by_its_hash_and_belongs_to_one_tenant,
             a_key_is_replaced_in_one_step,
             the_audit_log_is_read_newest_first_and_outlives_the_tenant,
+            prompts_keep_their_versions_and_a_pointer_says_which_is_used,
+            an_import_replaces_what_is_there_and_fails_as_a_whole,
         );
     };
 }
@@ -529,4 +532,73 @@ pub(crate) async fn the_audit_log_is_read_newest_first_and_outlives_the_tenant(s
     let rest = store.access().audit(None, Some(newest[1].entry_id), 10).await.unwrap();
     assert_eq!(rest, [entries[2].clone(), entries[1].clone(), entries[0].clone()]);
     assert_eq!(store.access().audit(Some(&id("one")), None, 10).await.unwrap().len(), 4);
+}
+
+fn prompt(template: &str) -> NewPrompt {
+    NewPrompt {
+        purpose: Purpose::Conversation,
+        template: Template::new(template).unwrap(),
+        note: "a note".to_owned(),
+        author: "operator".to_owned(),
+        created_at: at(0),
+    }
+}
+
+pub(crate) async fn prompts_keep_their_versions_and_a_pointer_says_which_is_used(store: &dyn Store) {
+    with_tenants(store, &["one", "two"]).await;
+    let (one, two, purpose) = (id("one"), id("two"), Purpose::Conversation);
+    let scope = store.tenant(&one);
+    assert_eq!(scope.prompt_pointer(purpose).await.unwrap(), None);
+    let before = store.directory().generation().await.unwrap();
+    for (text, version) in [("first", 1), ("second", 2), ("third", 3)] {
+        assert_eq!(scope.add_prompt(&prompt(text)).await.unwrap(), version);
+    }
+    assert!(store.directory().generation().await.unwrap() > before, "calls hear of it");
+    let versions = scope.prompt_versions(purpose, None, 2).await.unwrap();
+    assert_eq!(versions.iter().map(|found| found.version).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(scope.prompt_versions(purpose, Some(2), 9).await.unwrap()[0].template, "first");
+    assert_eq!(scope.prompt(purpose, 2).await.unwrap().unwrap().note, "a note");
+    let (pointer, revision) = scope.prompt_pointer(purpose).await.unwrap().unwrap();
+    assert_eq!((&pointer, revision), (&Pointer::to(1), 1));
+    let trial = Some(Candidate { version: 2, percent: 25 });
+    let moved = Pointer { candidate: trial, ..pointer.moved(3) };
+    let set = async |pointer: &Pointer, expected| scope.set_prompt_pointer(purpose, pointer, expected).await;
+    assert!(matches!(set(&moved, Expected::Version(7)).await, Err(StoreError::Stale { current: Some(1) })));
+    assert_eq!(set(&moved, Expected::Version(1)).await.unwrap(), 2);
+    assert_eq!(scope.prompt_pointer(purpose).await.unwrap(), Some((moved.clone(), 2)));
+    assert_eq!(scope.prompt_pointers().await.unwrap(), [(purpose, moved)]);
+    let nowhere = set(&Pointer::to(9), Expected::Anything).await;
+    assert!(matches!(nowhere, Err(StoreError::Refused { .. })), "{nowhere:?}");
+    assert_eq!(store.tenant(&two).prompt_versions(purpose, None, 9).await.unwrap(), []);
+    let stranger = store.tenant(&two).set_prompt_pointer(purpose, &Pointer::to(1), Expected::Anything).await;
+    assert!(matches!(stranger, Err(StoreError::Refused { .. })), "{stranger:?}");
+    assert!(store.tenant(&one).delete().await.unwrap());
+}
+
+pub(crate) async fn an_import_replaces_what_is_there_and_fails_as_a_whole(store: &dyn Store) {
+    with_tenants(store, &["one", "two"]).await;
+    store.tenant(&id("two")).save_number(&number("+33199000002")).await.unwrap();
+    let row = |tenant, digits| NumberRow { tenant_id: id(tenant), number: number(digits) };
+    let mut rows = ImportRows {
+        tenants: vec![NewTenant { json: "{}".to_owned(), ..tenant("one") }, tenant("three")],
+        numbers: vec![row("one", "+33199000001"), row("one", "+33199000002")],
+        prompts: vec![(id("three"), prompt("first"))],
+    };
+    let refused = store.operator().import(&rows).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    assert_eq!(store.operator().counts().await.unwrap().tenants, 2);
+    rows.numbers.pop();
+    let before = store.directory().generation().await.unwrap();
+    for _ in 0..2 {
+        store.operator().import(&rows).await.unwrap();
+    }
+    assert_eq!(store.directory().changes(before).await.unwrap().changed, Changed::Anything);
+    assert_eq!(store.tenant(&id("one")).document().await.unwrap().unwrap().json, "{}");
+    let three = id("three");
+    let scope = store.tenant(&three);
+    assert_eq!(scope.prompt_versions(Purpose::Conversation, None, 9).await.unwrap().len(), 1);
+    rows.prompts = vec![(id("three"), prompt("second"))];
+    store.operator().import(&rows).await.unwrap();
+    let (pointer, _) = scope.prompt_pointer(Purpose::Conversation).await.unwrap().unwrap();
+    assert_eq!((pointer.active, pointer.before), (2, vec![1]));
 }

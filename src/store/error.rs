@@ -17,7 +17,7 @@ pub enum StoreError {
         reason: String,
     },
     /// There is no database yet.
-    #[error("there is no database at {}. Start `offhook serve` once, or name its directory with --data", path.display())]
+    #[error("there is no database at {}: start the service once, or name its data directory with --data", path.display())]
     Missing {
         /// The database.
         path: PathBuf,

@@ -13,11 +13,13 @@ mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod error;
+mod import;
 pub mod journal;
 mod page;
 mod place;
 #[allow(clippy::duplicate_mod, reason = "the statements of `sql` are compiled once for each database")]
 pub mod postgres;
+mod prompt;
 mod row;
 mod sql;
 #[allow(clippy::duplicate_mod, reason = "the statements of `sql` are compiled once for each database")]
@@ -34,8 +36,10 @@ use crate::ids::{CallId, E164, TenantId};
 pub use access::{AccessKey, AccessStore, AuditEntry, NewAccessKey};
 pub use change::{Change, Changed, Changes, Expected};
 pub use error::StoreError;
+pub use import::ImportRows;
 pub use page::{CallFilter, CallPage, Cursor, CursorError, PageRequest};
 pub use place::{Place, PostgresUrl, open, open_for_reading};
+pub use prompt::PromptStore;
 pub use write::CallWrite;
 
 /// What every question to the store gives.
@@ -60,7 +64,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// One tenant's data. Everything asked and written here is that tenant's.
-pub trait TenantStore: Send + Sync {
+pub trait TenantStore: PromptStore {
     /// Its configuration document.
     fn document(&self) -> Answer<'_, Option<TenantDocument>>;
     /// Writes its configuration document, making the tenant where it is new; gives the version
@@ -122,6 +126,9 @@ pub trait OperatorStore: Send + Sync {
     /// Takes tenants and their numbers into an empty store, all or nothing;
     /// [`StoreError::NotEmpty`] otherwise.
     fn import_into_empty<'a>(&'a self, tenants: &'a [NewTenant], numbers: &'a [NumberRow]) -> Answer<'a, ()>;
+    /// Takes in documents, all or nothing; those that are there already are replaced. A prompt
+    /// that differs from the one in use becomes a new version, and is used.
+    fn import<'a>(&'a self, rows: &'a ImportRows) -> Answer<'a, ()>;
     /// Calls of all tenants, newest first.
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage>;
     /// One call of any tenant.

@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, reason = "deadlines of real processes are on the real clock")]
 
+mod api;
 mod bad_input;
 mod calls;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod crash;
 mod defence;
 mod drain;
@@ -16,6 +19,7 @@ mod keypad;
 mod message;
 mod outbound;
 mod overload;
+mod postgres;
 mod reload;
 mod rig;
 mod scenarios;

@@ -10,6 +10,7 @@ mod extract;
 mod keys;
 mod numbers;
 mod problem;
+mod prompts;
 mod rate;
 mod route;
 mod session;
@@ -103,6 +104,13 @@ fn described() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::regenerate))
         .routes(routes!(keys::delete))
+        .routes(routes!(prompts::variables))
+        .routes(routes!(prompts::list, prompts::create))
+        .routes(routes!(prompts::read))
+        .routes(routes!(prompts::difference))
+        .routes(routes!(prompts::pointer, prompts::point))
+        .routes(routes!(prompts::roll_back))
+        .routes(routes!(prompts::preview))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(route::route))

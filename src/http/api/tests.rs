@@ -187,7 +187,7 @@ const VICTIM: &str = "tenant-victim";
 /// What anybody may ask for.
 const PUBLIC: [&str; 1] = ["/api/v1/login"];
 /// What each key may ask for, and answers with what is the key's own.
-const OWN: [&str; 3] = ["/api/v1/session", "/api/v1/calls", "/api/v1/route"];
+const OWN: [&str; 4] = ["/api/v1/session", "/api/v1/calls", "/api/v1/route", "/api/v1/prompt-variables"];
 
 #[tokio::test]
 async fn no_route_opens_to_another_tenants_key_or_to_none() {
@@ -256,7 +256,8 @@ async fn a_read_only_key_changes_nothing() {
     let read = house.ask(Method::GET, &path, Some(&key), None).await;
     assert_eq!((read.status, read.json()), (StatusCode::OK, document(VICTIM)));
     for (method, path) in routes() {
-        if method == Method::GET || PUBLIC.contains(&path.as_str()) {
+        // A preview changes nothing.
+        if method == Method::GET || path.ends_with("/preview") || PUBLIC.contains(&path.as_str()) {
             continue;
         }
         let address = filled(&path, "0", "0");
@@ -396,4 +397,52 @@ async fn the_openapi_document_describes_itself_as_3_1() {
         let name = part.split('"').next().unwrap();
         assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn prompts_are_checked_kept_tried_and_rolled_back() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let path = format!("/api/v1/tenants/{VICTIM}/prompts/conversation");
+    let versions = format!("{path}/versions");
+    let save = async |template: &str| {
+        let body = json!({ "template": template, "note": "a note" });
+        house.ask(Method::POST, &versions, Some(&key), Some(body)).await
+    };
+    let refused = save("Hello {{ company.nam }}").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("company.name"), "{}", refused.text);
+    assert_eq!(save("One\nfor {{ company.name }}").await.json()["version"], 1);
+    assert_eq!(save("Two\nfor {{ company.name }}").await.json()["version"], 2);
+    let preview = async |body: Value| {
+        house.ask(Method::POST, &format!("{path}/preview"), Some(&key), Some(body)).await.text_at("/prompt")
+    };
+    assert_eq!(preview(json!({})).await, format!("One\nfor The {VICTIM}"));
+    assert_eq!(preview(json!({ "version": 2 })).await, format!("Two\nfor The {VICTIM}"));
+    assert_eq!(preview(json!({ "template": "{{ caller.name }}", "caller_name": "A\"" })).await, r#""A\"""#);
+    let pointer = house.ask(Method::GET, &format!("{path}/pointer"), Some(&key), None).await;
+    let tag = pointer.etag.unwrap();
+    let point = async |tag: &str, body: Value| {
+        let tag = [("If-Match", tag)];
+        house.ask_if(Method::PUT, &format!("{path}/pointer"), Some(&key), Some(body), &tag).await
+    };
+    let trial = json!({ "active": 1, "candidate": { "version": 2, "percent": 10 } });
+    let tried = point(&tag, trial).await;
+    assert_eq!(tried.json()["candidate"]["percent"], 10);
+    assert_eq!(point(&tag, json!({ "active": 2 })).await.status, StatusCode::PRECONDITION_FAILED);
+    let tag = tried.etag.unwrap();
+    assert_eq!(point(&tag, json!({ "active": 9 })).await.status, StatusCode::CONFLICT);
+    let moved = point(&tag, json!({ "active": 2 })).await.json();
+    assert_eq!(moved, json!({ "active": 2, "before": [1] }));
+    let back = house.ask(Method::POST, &format!("{path}/rollback"), Some(&key), None).await;
+    assert_eq!(back.json(), json!({ "active": 1, "before": [] }));
+    let again = house.ask(Method::POST, &format!("{path}/rollback"), Some(&key), None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let diff = house.ask(Method::GET, &format!("{path}/diff?from=1&to=2"), Some(&key), None).await.json();
+    let sides: Vec<&str> =
+        diff["lines"].as_array().unwrap().iter().map(|line| line["side"].as_str().unwrap()).collect();
+    assert_eq!(sides, ["removed", "added", "both"]);
+    let listed = house.ask(Method::GET, &format!("{versions}?limit=1"), Some(&key), None).await.json();
+    assert_eq!((listed["versions"][0]["version"].as_u64(), listed["next"].as_u64()), (Some(2), Some(2)));
 }

@@ -15,6 +15,8 @@ mod listener;
 mod meta;
 #[path = "../sql/operator.rs"]
 mod operator;
+#[path = "../sql/prompts.rs"]
+mod prompts;
 #[path = "../sql/records.rs"]
 mod records;
 #[path = "../sql/tenant.rs"]
@@ -188,6 +190,7 @@ fn migration(error: MigrateError) -> StoreError {
 }
 
 #[cfg(test)]
-pub(crate) mod cluster;
+#[path = "../../../tests/support/cluster.rs"]
+mod cluster;
 #[cfg(test)]
 mod tests;

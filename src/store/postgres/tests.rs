@@ -12,8 +12,12 @@ use crate::store::conformance::{at, call, conformance_run, id, number, tenant, w
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::{Change, Changed};
 
+fn database(cluster: &Cluster) -> PostgresUrl {
+    PostgresUrl::new(&cluster.database()).unwrap()
+}
+
 async fn empty(cluster: &Cluster) -> PostgresStore {
-    PostgresStore::open(&cluster.database(), 5).await.unwrap()
+    PostgresStore::open(&database(cluster), 5).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +29,7 @@ async fn everything_that_any_store_must_do() {
 #[tokio::test]
 async fn a_second_node_finds_what_the_first_did_and_hears_of_it_within_a_second() {
     let cluster = Cluster::start();
-    let url = cluster.database();
+    let url = database(&cluster);
     let (one, other) = tokio::join!(PostgresStore::open(&url, 5), PostgresStore::open(&url, 5));
     let (one, other) = (one.unwrap(), other.unwrap());
     let mut heard = other.directory().watch();
@@ -56,7 +60,7 @@ async fn a_second_node_finds_what_the_first_did_and_hears_of_it_within_a_second(
 #[tokio::test]
 async fn a_reader_beside_the_service_cannot_write() {
     let cluster = Cluster::start();
-    let url = cluster.database();
+    let url = database(&cluster);
     let unmade = PostgresStore::open_for_reading(&url).await;
     assert!(matches!(unmade, Err(StoreError::Unreachable { .. })), "{unmade:?}");
     let store = PostgresStore::open(&url, 5).await.unwrap();

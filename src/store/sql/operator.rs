@@ -1,18 +1,19 @@
 //! The operator's view, across tenants.
 
+use futures_util::FutureExt;
 use sqlx::QueryBuilder;
 
 use super::calls::{self, Scope};
 use super::change::DirectoryChange;
 use super::error::asking;
-use super::tenant::save_tenant;
+use super::tenant::{OneTenant, save_tenant};
 use super::{Backend, Db, bounded};
 use crate::call::record::CallRecord;
 use crate::ids::CallId;
 use crate::store::sql::unsigned;
 use crate::store::{
-    Answer, CallFilter, CallPage, Change, Counts, NewTenant, NumberRow, OperatorStore, PageRequest,
-    StoreError,
+    Answer, CallFilter, CallPage, Change, Counts, Expected, ImportRows, NewTenant, NumberRow, OperatorStore,
+    PageRequest, StoreError,
 };
 
 const EMPTY: &str = "SELECT NOT (EXISTS (SELECT 1 FROM tenants) OR EXISTS (SELECT 1 FROM numbers) \
@@ -53,6 +54,25 @@ impl OperatorStore for Backend {
             }
             change.commit(Change::All).await
         })
+    }
+
+    // Not bounded as a whole: it may be long. Each statement is, by the server.
+    fn import<'a>(&'a self, rows: &'a ImportRows) -> Answer<'a, ()> {
+        async move {
+            let mut change = DirectoryChange::begin(self).await?;
+            for tenant in &rows.tenants {
+                save_tenant(&mut change.transaction, tenant).await?;
+            }
+            for row in &rows.numbers {
+                let owner = OneTenant { store: self, id: &row.tenant_id };
+                owner.put_number(&mut change, &row.number, Expected::Anything).await?;
+            }
+            for (id, prompt) in &rows.prompts {
+                OneTenant { store: self, id }.import_prompt(&mut change, prompt).await?;
+            }
+            change.commit(Change::All).await
+        }
+        .boxed()
     }
 
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage> {

@@ -81,29 +81,9 @@ impl TenantStore for OneTenant<'_> {
     fn save_number_if<'a>(&'a self, number: &'a NewNumber, expected: Expected) -> Answer<'a, u64> {
         bounded(async move {
             let mut change = DirectoryChange::begin(self.store).await?;
-            let found: Option<(String, i64)> =
-                sqlx::query_as("SELECT tenant_id, version FROM numbers WHERE phone_number = $1")
-                    .bind(number.phone_number.as_str())
-                    .fetch_optional(&mut *change.transaction)
-                    .await
-                    .map_err(asking)?;
-            let version = match found {
-                Some((tenant, _)) if tenant != self.id.as_str() => {
-                    return Err(StoreError::Conflict { what: "the number" });
-                }
-                found => found.map(|(_, version)| unsigned(version)).transpose()?,
-            };
-            expected.check(version)?;
-            let version: i64 = sqlx::query_scalar(SAVE_NUMBER)
-                .bind(number.phone_number.as_str())
-                .bind(self.id.as_str())
-                .bind(number.active)
-                .bind(number.json.as_str())
-                .fetch_one(&mut *change.transaction)
-                .await
-                .map_err(asking)?;
+            let version = self.put_number(&mut change, number, expected).await?;
             change.commit(Change::Number(number.phone_number.clone())).await?;
-            unsigned(version)
+            Ok(version)
         })
     }
 
@@ -193,6 +173,39 @@ impl TenantStore for OneTenant<'_> {
             transaction.commit().await.map_err(asking)?;
             Ok(removed)
         })
+    }
+}
+
+impl OneTenant<'_> {
+    /// Writes a mapping; gives its version.
+    pub(super) async fn put_number(
+        &self,
+        change: &mut DirectoryChange<'_>,
+        number: &NewNumber,
+        expected: Expected,
+    ) -> Result<u64, StoreError> {
+        let found: Option<(String, i64)> =
+            sqlx::query_as("SELECT tenant_id, version FROM numbers WHERE phone_number = $1")
+                .bind(number.phone_number.as_str())
+                .fetch_optional(&mut *change.transaction)
+                .await
+                .map_err(asking)?;
+        let version = match found {
+            Some((tenant, _)) if tenant != self.id.as_str() => {
+                return Err(StoreError::Conflict { what: "the number" });
+            }
+            found => found.map(|(_, version)| unsigned(version)).transpose()?,
+        };
+        expected.check(version)?;
+        let version: i64 = sqlx::query_scalar(SAVE_NUMBER)
+            .bind(number.phone_number.as_str())
+            .bind(self.id.as_str())
+            .bind(number.active)
+            .bind(number.json.as_str())
+            .fetch_one(&mut *change.transaction)
+            .await
+            .map_err(asking)?;
+        unsigned(version)
     }
 }
 

@@ -13,6 +13,8 @@ mod error;
 mod meta;
 #[path = "../sql/operator.rs"]
 mod operator;
+#[path = "../sql/prompts.rs"]
+mod prompts;
 #[path = "../sql/records.rs"]
 mod records;
 #[path = "../sql/tenant.rs"]

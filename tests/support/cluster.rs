@@ -1,5 +1,6 @@
 //! A PostgreSQL cluster of a test's own: in a temporary directory, reached by a socket in it, so
-//! that it needs no port and meets no other cluster of the machine.
+//! that it needs no port and meets no other cluster of the machine. Needs the Debian package
+//! `postgresql`; `tests/run` installs it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,17 +10,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::store::PostgresUrl;
-
 /// A cluster; stopped when it is dropped.
-pub(crate) struct Cluster {
+pub struct Cluster {
     directory: TempDir,
     databases: AtomicU32,
 }
 
 impl Cluster {
     /// Makes one and starts it.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("offhook-pg-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let cluster = Self { directory, databases: AtomicU32::new(0) };
@@ -31,15 +30,15 @@ impl Cluster {
     }
 
     /// An empty database of its own.
-    pub(crate) fn database(&self) -> PostgresUrl {
+    pub fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let socket = self.directory.path().to_str().unwrap();
         self.run("createdb", &["--host", socket, "--username=test", &name]);
-        PostgresUrl::new(&format!("postgres://test@localhost/{name}?host={socket}")).unwrap()
+        format!("postgres://test@localhost/{name}?host={socket}")
     }
 
     /// Starts the server.
-    pub(crate) fn up(&self) {
+    pub fn up(&self) {
         let data = self.data();
         let options = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off -c max_connections=60",
@@ -51,7 +50,7 @@ impl Cluster {
     }
 
     /// Ends the server as a crash does: at once, in the middle of what it is at.
-    pub(crate) fn crash(&self) {
+    pub fn crash(&self) {
         let data = self.data();
         self.run("pg_ctl", &["-D", data.to_str().unwrap(), "-m", "immediate", "-w", "stop"]);
     }
