@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::report::Reporter;
 use super::book::Book;
 use super::follow::{self, Followed, MAX_FOLLOWERS};
-use super::tap::{BATCHES, Seen};
+use super::tap::{Basket, Seen};
 use super::{Follower, Limits, Listed, Message, Summary, Tap, Trace, Way, files, mask, scan};
 use crate::call::ports::CallTrace;
 use crate::config::{StoreTraces, Trace as Settings};
@@ -24,6 +24,8 @@ mod report;
 
 /// Questions that wait; beyond, the name of a call is dropped and counted.
 const ASKS: usize = 4_096;
+/// The pause between two looks at what came: the work of many calls is done in one go.
+const REST: Duration = Duration::from_millis(10);
 /// A call's last messages cross with the end of its record: its trace is stored this long after.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Calls that wait to be stored.
@@ -77,7 +79,7 @@ pub struct Collector {
     data: PathBuf,
     book: Book,
     asks: mpsc::Receiver<Ask>,
-    batches: mpsc::Receiver<Vec<Seen>>,
+    basket: Arc<Basket>,
     listening: Arc<AtomicBool>,
     followers: Vec<Followed>,
     reporter: Option<Reporter>,
@@ -92,10 +94,10 @@ pub struct Collector {
 #[must_use]
 pub fn start(settings: Settings, data: PathBuf) -> (Tap, Collector, TraceHandle) {
     let counters = Arc::new(Counters::default());
-    let (sender, batches) = mpsc::channel(BATCHES);
+    let basket = Arc::new(Basket::default());
     let (ask, asks) = mpsc::channel(ASKS);
     let listening = Arc::new(AtomicBool::new(false));
-    let tap = Tap::new(Arc::clone(&listening), sender, Arc::clone(&counters.dropped));
+    let tap = Tap::new(Arc::clone(&listening), Arc::clone(&basket), Arc::clone(&counters.dropped));
     let limits = Limits { total: settings.memory, per_call: settings.per_call, keep: settings.keep };
     let handle = TraceHandle { asks: ask, store: settings.store, counters: Arc::clone(&counters) };
     let collector = Collector {
@@ -104,7 +106,7 @@ pub fn start(settings: Settings, data: PathBuf) -> (Tap, Collector, TraceHandle)
         settings,
         data,
         asks,
-        batches,
+        basket,
         listening,
         followers: Vec::new(),
         storing: VecDeque::new(),
@@ -185,18 +187,30 @@ impl Collector {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut clearing = tokio::time::interval(CLEARING);
+        let mut rested = Instant::now();
         loop {
+            let resting = Instant::now() < rested;
             tokio::select! {
-                Some(batch) = self.batches.recv() => self.take(batch),
-                Some(ask) = self.asks.recv() => self.answer(ask),
+                seen = self.basket.next(), if !resting => {
+                    self.take(seen);
+                    rested = Instant::now() + REST;
+                }
+                Some(ask) = self.asks.recv(), if !resting => {
+                    // Whoever asks has seen what is still in the basket happen.
+                    self.take(self.basket.take());
+                    self.answer(ask);
+                    while let Ok(ask) = self.asks.try_recv() {
+                        self.answer(ask);
+                    }
+                    rested = Instant::now() + REST;
+                }
+                () = tokio::time::sleep_until(rested), if resting => {}
                 _ = second.tick() => self.every_second(),
                 _ = clearing.tick() => self.clear_old(),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        while let Ok(batch) = self.batches.try_recv() {
-            self.take(batch);
-        }
+        self.take(self.basket.take());
         while let Ok(ask) = self.asks.try_recv() {
             self.answer(ask);
         }

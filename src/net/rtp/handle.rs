@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 
 use media::dtmf::Digit;
 use media::playout::{PlayoutCommand, UtteranceId, tone};
@@ -10,6 +10,7 @@ use media::session::Agreement;
 use tokio::sync::mpsc;
 
 use super::call::Call;
+use super::orders::Orders;
 use super::recorder::RecordingSpec;
 use super::{CallerFrame, RtpEvent};
 
@@ -50,13 +51,13 @@ pub enum ControlError {
 /// given. Dropping it closes the media.
 pub struct MediaHandle {
     id: u64,
-    commands: SyncSender<Command>,
+    orders: Orders,
     closed: Arc<AtomicBool>,
     sink: Box<dyn Fn() -> EventSink + Send + Sync>,
 }
 
 impl MediaHandle {
-    pub(super) fn new<T>(id: u64, commands: SyncSender<Command>, events: &mpsc::Sender<T>) -> Self
+    pub(super) fn new<T>(id: u64, orders: Orders, events: &mpsc::Sender<T>) -> Self
     where
         T: From<RtpEvent> + Send + 'static,
     {
@@ -65,7 +66,7 @@ impl MediaHandle {
             Some(events) => event_sink(events),
             None => Box::new(|_| Ok(())) as EventSink,
         });
-        Self { id, commands, closed: Arc::new(AtomicBool::new(false)), sink }
+        Self { id, orders, closed: Arc::new(AtomicBool::new(false)), sink }
     }
 
     pub(super) fn closed(&self) -> Arc<AtomicBool> {
@@ -144,7 +145,7 @@ impl MediaHandle {
     pub fn close(self) {}
 
     fn order(&self, control: Control) -> Result<(), ControlError> {
-        self.commands.try_send(Command::Control(self.id, control)).map_err(|error| match error {
+        self.orders.try_send(Command::Control(self.id, control)).map_err(|error| match error {
             TrySendError::Full(_) => ControlError::Overloaded,
             TrySendError::Disconnected(_) => ControlError::Ended,
         })

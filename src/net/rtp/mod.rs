@@ -12,6 +12,7 @@
 
 mod call;
 mod handle;
+mod orders;
 mod ports;
 mod recorder;
 mod wheel;
@@ -33,6 +34,7 @@ use tokio::sync::mpsc;
 use self::call::Call;
 use self::handle::{Command, event_sink};
 pub use self::handle::{ControlError, MediaHandle};
+use self::orders::Orders;
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
 pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
@@ -47,6 +49,8 @@ pub const CALLER_FRAME: usize = 160;
 const COMMANDS: usize = 4096;
 /// Ended calls that may wait for the porter.
 const RETURNS: usize = 4096;
+/// Ended calls may wait so long for the porter, to be taken together.
+const PORTER_RESTS: Duration = Duration::from_millis(5);
 
 /// Settings of a pool.
 #[derive(Debug, Clone)]
@@ -118,7 +122,7 @@ struct Inner {
 }
 
 struct WorkerEnd {
-    commands: SyncSender<Command>,
+    orders: Orders,
     totals: Arc<Totals>,
 }
 
@@ -176,11 +180,11 @@ impl RtpPool {
         threads.push(spawn("rtp-recorder", recorder)?);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
-            let (commands, inbox) = sync_channel(COMMANDS);
+            let (orders, inbox) = orders::orders(COMMANDS);
             let totals = Arc::new(Totals::default());
             let worker = Worker::new(now, inbox, returns.clone(), jobs.clone(), totals.clone());
             threads.push(spawn(&format!("rtp-worker-{number}"), move || worker.run())?);
-            workers.push(WorkerEnd { commands, totals });
+            workers.push(WorkerEnd { orders, totals });
         }
         let threads = Mutex::new(threads);
         let next = AtomicU64::new(0);
@@ -209,7 +213,7 @@ impl RtpPool {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let turn = usize::try_from(id).unwrap_or(0) % self.inner.workers.len().max(1);
         let Some(worker) = self.inner.workers.get(turn) else { return Err(AttachError::Ended) };
-        let handle = MediaHandle::new(id, worker.commands.clone(), &attachment.events);
+        let handle = MediaHandle::new(id, worker.orders.clone(), &attachment.events);
         let call = Call::new(
             id,
             attachment.session,
@@ -219,7 +223,7 @@ impl RtpPool {
             event_sink(attachment.events),
             attachment.audio,
         );
-        match worker.commands.try_send(Command::Attach(Box::new(call))) {
+        match worker.orders.try_send(Command::Attach(Box::new(call))) {
             Ok(()) => Ok(handle),
             Err(TrySendError::Full(command)) => {
                 self.give_back(command);
@@ -260,8 +264,7 @@ impl Drop for Inner {
     /// Waits for the threads, so that recordings are complete when the process ends.
     fn drop(&mut self) {
         for worker in self.workers.drain(..) {
-            // A worker without an inbox has ended already.
-            let _ = worker.commands.send(Command::Shutdown);
+            worker.orders.shut_down();
         }
         // The porter ends when the last sender of its channel is gone.
         self.returns = sync_channel(1).0;
@@ -293,14 +296,21 @@ impl Drop for RtpPort {
 /// Files ended calls' ports; the memory and sockets of the calls are freed here, not in the
 /// workers.
 fn porter(ports: &Mutex<Ports>, returned: &Receiver<Returned>) {
-    while let Ok(returned) = returned.recv() {
-        let (pair, carried) = match returned {
-            Returned::Port(pair) => (pair, false),
-            Returned::Call(call) => call.into_port(),
-        };
-        let to_close = lock(ports).give_back(pair, carried, Instant::now());
-        drop(to_close);
+    while let Ok(first) = returned.recv() {
+        file(ports, first);
+        // Nobody is woken for what ends meanwhile.
+        std::thread::sleep(PORTER_RESTS);
+        returned.try_iter().for_each(|next| file(ports, next));
     }
+}
+
+fn file(ports: &Mutex<Ports>, returned: Returned) {
+    let (pair, carried) = match returned {
+        Returned::Port(pair) => (pair, false),
+        Returned::Call(call) => call.into_port(),
+    };
+    let to_close = lock(ports).give_back(pair, carried, Instant::now());
+    drop(to_close);
 }
 
 fn lock<V>(mutex: &Mutex<V>) -> std::sync::MutexGuard<'_, V> {

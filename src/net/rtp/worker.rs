@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use super::call::{Bench, Call, PACKET_SIZE};
 use super::handle::{Command, Control};
+use super::orders::Inbox;
 use super::recorder::Job;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
@@ -26,7 +27,7 @@ pub(super) struct Worker {
     /// Only for commands; turns go by place.
     places: HashMap<u64, u32>,
     bench: Bench,
-    inbox: Receiver<Command>,
+    inbox: Inbox,
     returns: SyncSender<Returned>,
     totals: Arc<Totals>,
     late: u64,
@@ -61,7 +62,7 @@ impl Totals {
 impl Worker {
     pub(super) fn new(
         epoch: Instant,
-        inbox: Receiver<Command>,
+        inbox: Inbox,
         returns: SyncSender<Returned>,
         jobs: SyncSender<Job>,
         totals: Arc<Totals>,
@@ -113,15 +114,7 @@ impl Worker {
     /// Waits for a command until the next turn is due, and takes those that wait. `false` when
     /// the worker shall end.
     fn take_commands(&mut self) -> bool {
-        let first = match self.wheel.next_due() {
-            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
-        };
-        let mut next = match first {
-            Ok(command) => Some(command),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return false,
-        };
+        let Ok(mut next) = self.inbox.wait(self.wheel.next_due()) else { return false };
         for _ in 0..COMMANDS_IN_A_ROW {
             match next {
                 Some(Command::Attach(call)) => self.attach(call),
@@ -129,7 +122,7 @@ impl Worker {
                 Some(Command::Shutdown) => return false,
                 None => break,
             }
-            next = self.inbox.try_recv().ok();
+            next = self.inbox.take().unwrap_or_default();
         }
         true
     }
