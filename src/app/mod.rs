@@ -1,5 +1,6 @@
 //! The service: everything made, wired, run and stopped in order.
 
+mod api;
 mod banner;
 mod calls;
 mod control;
@@ -40,7 +41,6 @@ use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Service};
-use crate::http::api::{ApiSources, MasterKey};
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{AudioGauge, SignallingHandle};
@@ -51,6 +51,7 @@ use crate::store::journal::{Journal, JournalError, JournalOptions};
 use crate::store::{self, Store, StoreError};
 use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
+use crate::vault::VaultError;
 
 pub use crate::config::DATABASE;
 
@@ -94,6 +95,9 @@ pub enum StartError {
         /// What is wrong.
         error: io::Error,
     },
+    /// The vault's keys can't be read or made.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The journal can't be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -113,9 +117,6 @@ pub enum StartError {
     #[error("the thread of signalling and calls can't be started: {0}")]
     Calls(io::Error),
 }
-
-/// The file of the operator's master key in the data directory.
-const MASTER_KEY: &str = "master.key";
 
 /// Everything that runs.
 struct Running {
@@ -191,8 +192,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     ));
     tasks.spawn(directory::follow(Arc::clone(&store), Arc::clone(&directory), stopping.clone()));
 
-    let api =
-        ApiSources { store: Arc::clone(&store), directory: Arc::clone(&directory), master: master(&config)? };
+    let api = api::sources(&config, &store, &directory)?;
 
     let pool = start_media(&config, local)?;
     signalling.watch_audio(audio_gauge(&pool));
@@ -386,14 +386,6 @@ fn audio_gauge(pool: &RtpPool) -> AudioGauge {
 fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrier>) -> Arc<http::State> {
     let (journal, carrier) = (journal.clone(), Arc::clone(carrier));
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
-}
-
-/// The operator's key: made at the first start, unless a file of it is named.
-fn master(config: &Config) -> Result<MasterKey, StartError> {
-    let named = config.api.master_key_file.clone();
-    let make = named.is_none();
-    let path = named.unwrap_or_else(|| config.service.data.join(MASTER_KEY));
-    MasterKey::from_file(&path, make).map_err(|error| StartError::MasterKey { path, error })
 }
 
 async fn serve_http(

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Common;
 use crate::ids::TenantId;
 use crate::store::{AccessKey, Expected, ImportRows, NewAccessKey, NewTenant, Store};
 use crate::tenant::access::{KeySecret, Role, key_id};
-use crate::tenant::prompt::Purpose;
 use crate::tenant::{Tenant, import};
 
 /// Tenants asked for at a time.
@@ -217,28 +216,8 @@ async fn export(store: &dyn Store, named: &[TenantId]) -> Result<(), String> {
     Ok(())
 }
 
-/// A tenant as `import` takes it; `None` when there is none.
 async fn whole(store: &dyn Store, id: &TenantId) -> Result<Option<Value>, String> {
-    let told = |error: crate::store::StoreError| error.to_string();
-    let parsed = |json: &str| serde_json::from_str::<Value>(json).map_err(|error| error.to_string());
-    let scope = store.tenant(id);
-    let Some(found) = scope.document().await.map_err(told)? else { return Ok(None) };
-    let mut whole = Map::new();
-    whole.insert("tenant".to_owned(), parsed(&found.json)?);
-    let numbers = scope.numbers().await.map_err(told)?;
-    let numbers = numbers.iter().map(|row| parsed(&row.number.json)).collect::<Result<Vec<Value>, _>>()?;
-    whole.insert("numbers".to_owned(), Value::Array(numbers));
-    let mut prompts = Vec::new();
-    for purpose in Purpose::ALL {
-        let Some((pointer, _)) = scope.prompt_pointer(purpose).await.map_err(told)? else { continue };
-        if let Some(active) = scope.prompt(purpose, pointer.active).await.map_err(told)? {
-            prompts.push(json!({ "purpose": purpose, "template": active.template, "note": active.note }));
-        }
-    }
-    if !prompts.is_empty() {
-        whole.insert("prompts".to_owned(), Value::Array(prompts));
-    }
-    Ok(Some(Value::Object(whole)))
+    crate::store::export(store.tenant(id).as_ref()).await.map_err(|error| error.to_string())
 }
 
 fn key(common: &Common, tenant: &TenantId, role: Allows, label: &str) -> Result<(), String> {

@@ -19,6 +19,9 @@ pub struct ApiConfig {
     /// Where the operator's master key is. Default: `master.key` in the data directory, made at
     /// the first start.
     pub master_key_file: Option<PathBuf>,
+    /// Where the vault's keys are. Default: `vault.key` in the data directory, made at the first
+    /// start.
+    pub vault_key_file: Option<PathBuf>,
 }
 
 impl Default for ApiConfig {
@@ -28,6 +31,7 @@ impl Default for ApiConfig {
             failures_per_minute: 10,
             token_for: Duration::from_secs(3_600),
             master_key_file: None,
+            vault_key_file: None,
         }
     }
 }
@@ -47,6 +51,7 @@ pub(super) fn read(mut table: Table<'_>, around: &Surroundings<'_>, sink: &mut S
             .whole("token_minutes", 1..=1_440, sink)
             .map_or(defaults.token_for, |l| Duration::from_secs(u64::from(l.value) * 60)),
         master_key_file: table.take::<PathBuf>("master_key_file", sink).map(|l| around.base.join(l.value)),
+        vault_key_file: table.take::<PathBuf>("vault_key_file", sink).map(|l| around.base.join(l.value)),
     };
     table.finish(sink);
     api

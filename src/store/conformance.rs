@@ -3,13 +3,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use uuid::Uuid;
-
 use super::journal::Position;
 use super::*;
+
+mod access;
+pub(crate) use access::*;
+
 use crate::call::record::{CallStatus, Direction, EndReason, EndSide, Party, RawText};
-use crate::tenant::access::{KeyHash, Role};
-use crate::tenant::prompt::{Candidate, NewPrompt, Pointer, Purpose, Template};
 
 /// Hands the names of all checks to another macro.
 macro_rules! with_every_check {
@@ -45,6 +45,7 @@ macro_rules! with_every_check {
             the_audit_log_is_read_newest_first_and_outlives_the_tenant,
             prompts_keep_their_versions_and_a_pointer_says_which_is_used,
             an_import_replaces_what_is_there_and_fails_as_a_whole,
+            secrets_are_kept_sealed_by_owner_and_name,
         );
     };
 }
@@ -467,138 +468,4 @@ pub(crate) async fn a_large_batch_goes_in_whole(store: &dyn Store) {
         (0..733).map(|n| call("one", n + TimeDelta::days(1).num_seconds())).collect();
     assert_eq!(carry(store, &calls.iter().collect::<Vec<_>>()).await, Carried { records: 733, orphans: 0 });
     assert_eq!(store.operator().counts().await.unwrap().calls, 733);
-}
-
-fn key(tenant: &str, name: &str, secret: &str) -> NewAccessKey {
-    let shown = AccessKey {
-        key_id: name.to_owned(),
-        tenant_id: id(tenant),
-        role: Role::Admin,
-        label: "the office".to_owned(),
-        created_at: at(0),
-    };
-    NewAccessKey { shown, hash: KeyHash::of(secret) }
-}
-
-pub(crate) async fn a_key_is_found_by_its_hash_and_belongs_to_one_tenant(store: &dyn Store) {
-    with_tenants(store, &["one", "two"]).await;
-    let mine = key("one", "key_1", "secret");
-    let (one, two) = (id("one"), id("two"));
-    assert!(matches!(store.tenant(&two).add_access_key(&mine, None).await, Err(StoreError::Refused { .. })));
-    assert!(store.tenant(&one).add_access_key(&mine, None).await.unwrap());
-    let found = store.access().find_key(&KeyHash::of("secret")).await.unwrap();
-    assert_eq!(found.as_ref(), Some(&mine.shown));
-    assert_eq!(store.access().find_key(&KeyHash::of("Secret")).await.unwrap(), None);
-    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), std::slice::from_ref(&mine.shown));
-    assert_eq!(store.tenant(&two).access_keys().await.unwrap(), []);
-    assert!(!store.tenant(&two).remove_access_key("key_1").await.unwrap());
-    assert!(store.tenant(&one).remove_access_key("key_1").await.unwrap());
-    assert_eq!(store.access().find_key(&mine.hash).await.unwrap(), None);
-    store.tenant(&one).add_access_key(&mine, None).await.unwrap();
-    store.tenant(&one).delete().await.unwrap();
-    assert_eq!(store.access().find_key(&mine.hash).await.unwrap(), None);
-}
-
-pub(crate) async fn a_key_is_replaced_in_one_step(store: &dyn Store) {
-    with_tenants(store, &["one"]).await;
-    let one = id("one");
-    let (old, new) = (key("one", "key_1", "old"), key("one", "key_2", "new"));
-    assert!(!store.tenant(&one).add_access_key(&new, Some("key_1")).await.unwrap());
-    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), []);
-    store.tenant(&one).add_access_key(&old, None).await.unwrap();
-    assert!(store.tenant(&one).add_access_key(&new, Some("key_1")).await.unwrap());
-    assert_eq!(store.tenant(&one).access_keys().await.unwrap(), [new.shown]);
-}
-
-pub(crate) async fn the_audit_log_is_read_newest_first_and_outlives_the_tenant(store: &dyn Store) {
-    with_tenants(store, &["one"]).await;
-    let entries: Vec<AuditEntry> = (0..5_u8)
-        .map(|n| AuditEntry {
-            entry_id: Uuid::from_u128(u128::from(n) + 1),
-            at: at(i64::from(n)),
-            actor: "operator".to_owned(),
-            tenant_id: (n != 2).then(|| id("one")),
-            action: "tenant.save".to_owned(),
-            target: format!("entry {n}"),
-            source: "127.0.0.1".to_owned(),
-        })
-        .collect();
-    for entry in &entries {
-        store.access().note(entry).await.unwrap();
-    }
-    store.tenant(&id("one")).delete().await.unwrap();
-    let newest = store.access().audit(None, None, 2).await.unwrap();
-    assert_eq!(newest, [entries[4].clone(), entries[3].clone()]);
-    let rest = store.access().audit(None, Some(newest[1].entry_id), 10).await.unwrap();
-    assert_eq!(rest, [entries[2].clone(), entries[1].clone(), entries[0].clone()]);
-    assert_eq!(store.access().audit(Some(&id("one")), None, 10).await.unwrap().len(), 4);
-}
-
-fn prompt(template: &str) -> NewPrompt {
-    NewPrompt {
-        purpose: Purpose::Conversation,
-        template: Template::new(template).unwrap(),
-        note: "a note".to_owned(),
-        author: "operator".to_owned(),
-        created_at: at(0),
-    }
-}
-
-pub(crate) async fn prompts_keep_their_versions_and_a_pointer_says_which_is_used(store: &dyn Store) {
-    with_tenants(store, &["one", "two"]).await;
-    let (one, two, purpose) = (id("one"), id("two"), Purpose::Conversation);
-    let scope = store.tenant(&one);
-    assert_eq!(scope.prompt_pointer(purpose).await.unwrap(), None);
-    let before = store.directory().generation().await.unwrap();
-    for (text, version) in [("first", 1), ("second", 2), ("third", 3)] {
-        assert_eq!(scope.add_prompt(&prompt(text)).await.unwrap(), version);
-    }
-    assert!(store.directory().generation().await.unwrap() > before, "calls hear of it");
-    let versions = scope.prompt_versions(purpose, None, 2).await.unwrap();
-    assert_eq!(versions.iter().map(|found| found.version).collect::<Vec<_>>(), [3, 2]);
-    assert_eq!(scope.prompt_versions(purpose, Some(2), 9).await.unwrap()[0].template, "first");
-    assert_eq!(scope.prompt(purpose, 2).await.unwrap().unwrap().note, "a note");
-    let (pointer, revision) = scope.prompt_pointer(purpose).await.unwrap().unwrap();
-    assert_eq!((&pointer, revision), (&Pointer::to(1), 1));
-    let trial = Some(Candidate { version: 2, percent: 25 });
-    let moved = Pointer { candidate: trial, ..pointer.moved(3) };
-    let set = async |pointer: &Pointer, expected| scope.set_prompt_pointer(purpose, pointer, expected).await;
-    assert!(matches!(set(&moved, Expected::Version(7)).await, Err(StoreError::Stale { current: Some(1) })));
-    assert_eq!(set(&moved, Expected::Version(1)).await.unwrap(), 2);
-    assert_eq!(scope.prompt_pointer(purpose).await.unwrap(), Some((moved.clone(), 2)));
-    assert_eq!(scope.prompt_pointers().await.unwrap(), [(purpose, moved)]);
-    let nowhere = set(&Pointer::to(9), Expected::Anything).await;
-    assert!(matches!(nowhere, Err(StoreError::Refused { .. })), "{nowhere:?}");
-    assert_eq!(store.tenant(&two).prompt_versions(purpose, None, 9).await.unwrap(), []);
-    let stranger = store.tenant(&two).set_prompt_pointer(purpose, &Pointer::to(1), Expected::Anything).await;
-    assert!(matches!(stranger, Err(StoreError::Refused { .. })), "{stranger:?}");
-    assert!(store.tenant(&one).delete().await.unwrap());
-}
-
-pub(crate) async fn an_import_replaces_what_is_there_and_fails_as_a_whole(store: &dyn Store) {
-    with_tenants(store, &["one", "two"]).await;
-    store.tenant(&id("two")).save_number(&number("+33199000002")).await.unwrap();
-    let row = |tenant, digits| NumberRow { tenant_id: id(tenant), number: number(digits) };
-    let mut rows = ImportRows {
-        tenants: vec![NewTenant { json: "{}".to_owned(), ..tenant("one") }, tenant("three")],
-        numbers: vec![row("one", "+33199000001"), row("one", "+33199000002")],
-        prompts: vec![(id("three"), prompt("first"))],
-    };
-    let refused = store.operator().import(&rows).await;
-    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
-    assert_eq!(store.operator().counts().await.unwrap().tenants, 2);
-    rows.numbers.pop();
-    let before = store.directory().generation().await.unwrap();
-    for _ in 0..2 {
-        store.operator().import(&rows).await.unwrap();
-    }
-    assert_eq!(store.directory().changes(before).await.unwrap().changed, Changed::Anything);
-    assert_eq!(store.tenant(&id("one")).document().await.unwrap().unwrap().json, "{}");
-    let three = id("three");
-    let scope = store.tenant(&three);
-    assert_eq!(scope.prompt_versions(Purpose::Conversation, None, 9).await.unwrap().len(), 1);
-    rows.prompts = vec![(id("three"), prompt("second"))];
-    store.operator().import(&rows).await.unwrap();
-    let (pointer, _) = scope.prompt_pointer(Purpose::Conversation).await.unwrap().unwrap();
-    assert_eq!((pointer.active, pointer.before), (2, vec![1]));
 }

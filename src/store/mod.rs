@@ -13,6 +13,7 @@ mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod error;
+mod export;
 mod import;
 pub mod journal;
 mod page;
@@ -21,6 +22,7 @@ mod place;
 pub mod postgres;
 mod prompt;
 mod row;
+mod secret;
 mod sql;
 #[allow(clippy::duplicate_mod, reason = "the statements of `sql` are compiled once for each database")]
 pub mod sqlite;
@@ -36,10 +38,12 @@ use crate::ids::{CallId, E164, TenantId};
 pub use access::{AccessKey, AccessStore, AuditEntry, NewAccessKey};
 pub use change::{Change, Changed, Changes, Expected};
 pub use error::StoreError;
+pub use export::export;
 pub use import::ImportRows;
 pub use page::{CallFilter, CallPage, Cursor, CursorError, PageRequest};
 pub use place::{Place, PostgresUrl, open, open_for_reading};
 pub use prompt::PromptStore;
+pub use secret::{OwnedSecret, Sealed, SecretStore};
 pub use write::CallWrite;
 
 /// What every question to the store gives.
@@ -64,7 +68,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// One tenant's data. Everything asked and written here is that tenant's.
-pub trait TenantStore: PromptStore {
+pub trait TenantStore: PromptStore + SecretStore {
     /// Its configuration document.
     fn document(&self) -> Answer<'_, Option<TenantDocument>>;
     /// Writes its configuration document, making the tenant where it is new; gives the version
@@ -120,7 +124,7 @@ pub trait DirectoryStore: Send + Sync {
 }
 
 /// Reads and writes that only the operator may do.
-pub trait OperatorStore: Send + Sync {
+pub trait OperatorStore: SecretStore {
     /// Whether it holds no tenant, no number and no call.
     fn is_empty(&self) -> Answer<'_, bool>;
     /// Takes tenants and their numbers into an empty store, all or nothing;
@@ -133,6 +137,20 @@ pub trait OperatorStore: Send + Sync {
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage>;
     /// One call of any tenant.
     fn call(&self, id: CallId) -> Answer<'_, Option<CallRecord>>;
+    /// Up to `limit` secrets of everybody after this owner and name: the operator's first.
+    fn secrets_after<'a>(
+        &'a self,
+        after: Option<&'a (Option<TenantId>, String)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<OwnedSecret>>;
+    /// Puts one seal in the place of another, if that is still there; gives whether it was.
+    fn reseal<'a>(
+        &'a self,
+        owner: Option<&'a TenantId>,
+        name: &'a str,
+        old: &'a Sealed,
+        new: &'a Sealed,
+    ) -> Answer<'a, bool>;
     /// How much there is.
     fn counts(&self) -> Answer<'_, Counts>;
 }

@@ -7,12 +7,14 @@ mod access;
 mod audit;
 mod calls;
 mod extract;
+mod import;
 mod keys;
 mod numbers;
 mod problem;
 mod prompts;
 mod rate;
 mod route;
+mod secrets;
 mod session;
 mod tenants;
 mod token;
@@ -28,7 +30,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use self::problem::ApiError;
@@ -37,6 +39,7 @@ use crate::config::ApiConfig;
 use crate::routing::Directory;
 use crate::store::Store;
 use crate::tenant::document::MAX_DOCUMENT_BYTES;
+use crate::vault::Vault;
 
 pub use self::token::MasterKey;
 
@@ -56,6 +59,8 @@ pub struct ApiSources {
     pub directory: Arc<Directory>,
     /// The operator's key.
     pub master: MasterKey,
+    /// Keys of providers and other systems.
+    pub vault: Arc<Vault>,
 }
 
 /// What handlers work with.
@@ -63,6 +68,7 @@ pub(super) struct Api {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     master: MasterKey,
+    vault: Arc<Vault>,
     token_for: Duration,
     rates: Rates,
     failures: Rates,
@@ -74,6 +80,7 @@ pub fn router(sources: ApiSources, config: &ApiConfig) -> Router {
         store: sources.store,
         directory: sources.directory,
         master: sources.master,
+        vault: sources.vault,
         token_for: config.token_for,
         rates: Rates::new(config.requests_per_minute),
         failures: Rates::new(config.failures_per_minute),
@@ -97,6 +104,8 @@ fn described() -> (Router<Arc<Api>>, OpenApi) {
     let (router, mut document) = OpenApiRouter::new()
         .routes(routes!(session::login))
         .routes(routes!(session::session))
+        .routes(routes!(import::take).layer(DefaultBodyLimit::max(import::MAX_IMPORT)))
+        .routes(routes!(import::give))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::read, tenants::replace, tenants::delete))
         .routes(routes!(numbers::list))
@@ -111,6 +120,11 @@ fn described() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(prompts::pointer, prompts::point))
         .routes(routes!(prompts::roll_back))
         .routes(routes!(prompts::preview))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::replace, secrets::delete))
+        .routes(routes!(secrets::list_operators))
+        .routes(routes!(secrets::replace_operators, secrets::delete_operators))
+        .routes(routes!(secrets::rotate))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(route::route))

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::store::StoreError;
 use crate::tenant::DocumentErrors;
+use crate::tenant::import::ImportErrors;
 
 /// Why a request isn't answered as it was wished.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub(super) enum ApiError {
     /// A document is wrong.
     #[error("the document is wrong: see `errors`")]
     Document(DocumentErrors),
+    /// Documents in bulk are wrong.
+    #[error("nothing was taken in: see `errors`")]
+    Import(ImportErrors),
     /// A change of something without saying of which version.
     #[error("send If-Match with the ETag that you read, so that nobody's change is lost")]
     Precondition,
@@ -117,7 +121,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Malformed { status, .. } => *status,
-            Self::Document(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Document(_) | Self::Import(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Precondition => StatusCode::PRECONDITION_REQUIRED,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -136,6 +140,14 @@ impl IntoResponse for ApiError {
                 .problems()
                 .iter()
                 .map(|problem| Fault { path: problem.path.clone(), message: problem.message.clone() })
+                .collect(),
+            Self::Import(errors) => errors
+                .faults()
+                .iter()
+                .map(|fault| Fault {
+                    path: format!("{}: {}", fault.place, fault.path),
+                    message: fault.message.clone(),
+                })
                 .collect(),
             _ => Vec::new(),
         };

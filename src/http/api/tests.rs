@@ -85,7 +85,9 @@ impl House {
             Arc::new(SqliteStore::open(&directory.path().join("offhook.db")).await.unwrap());
         let master = MasterKey::from_file(&directory.path().join("master.key"), true).unwrap();
         let resolver = Directory::new(Arc::new(Stored(Arc::clone(&store))), DirectoryOptions::default());
-        let sources = ApiSources { store: Arc::clone(&store), directory: Arc::new(resolver), master };
+        let vault = Vault::open(Arc::clone(&store), directory.path().join("vault.key")).unwrap();
+        let (resolver, vault) = (Arc::new(resolver), Arc::new(vault));
+        let sources = ApiSources { store: Arc::clone(&store), directory: resolver, master, vault };
         let router = router(sources, config).layer(middleware::map_response(crate::http::guarded));
         Self { router, store, directory }
     }
@@ -181,6 +183,7 @@ fn filled(path: &str, call: &str, key: &str) -> String {
         .replace("{key_id}", key)
         .replace("{purpose}", "conversation")
         .replace("{version}", "1")
+        .replace("{name}", "openai")
 }
 
 const VICTIM: &str = "tenant-victim";
@@ -445,4 +448,56 @@ async fn prompts_are_checked_kept_tried_and_rolled_back() {
     assert_eq!(sides, ["removed", "added", "both"]);
     let listed = house.ask(Method::GET, &format!("{versions}?limit=1"), Some(&key), None).await.json();
     assert_eq!((listed["versions"][0]["version"].as_u64(), listed["next"].as_u64()), (Some(2), Some(2)));
+}
+
+#[tokio::test]
+async fn a_secret_goes_in_and_never_comes_out() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "admin").await;
+    let path = format!("/api/v1/tenants/{VICTIM}/secrets");
+    let body = json!({ "value": "sk-very-secret" });
+    let kept = house.ask(Method::PUT, &format!("{path}/openai"), Some(&key), Some(body.clone())).await;
+    assert_eq!(kept.status, StatusCode::NO_CONTENT);
+    let kept = house.ask(Method::PUT, "/api/v1/secrets/openai", Some(&operator), Some(body)).await;
+    assert_eq!(kept.status, StatusCode::NO_CONTENT);
+    let rotated = house.ask(Method::POST, "/api/v1/vault/rotate", Some(&operator), None).await;
+    assert_eq!(rotated.json(), json!({ "sealed": 2 }));
+    let listed = house.ask(Method::GET, &path, Some(&key), None).await;
+    assert_eq!(listed.text_at("/secrets/0/name"), "openai");
+    for (method, path) in routes() {
+        if method == Method::GET {
+            let address =
+                filled(&path, "0", "0").replace("/api/v1/route", "/api/v1/route?number=%2B33199000002");
+            let answer = house.ask(method, &address, Some(&operator), None).await;
+            assert!(!answer.text.contains("sk-very-secret"), "{address}");
+        }
+    }
+    let database = std::fs::read(house.directory.path().join("offhook.db-wal")).unwrap();
+    assert!(!database.windows(14).any(|part| part == b"sk-very-secret"), "it is stored as it is");
+    let gone = house.ask(Method::DELETE, &format!("{path}/openai"), Some(&key), None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn what_is_exported_is_taken_in_again_and_all_or_nothing() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let key = house.tenant(&operator, VICTIM, "+33199000002", "read_only").await;
+    let path = format!("/api/v1/tenants/{VICTIM}/export");
+    let exported = house.ask(Method::GET, &path, Some(&key), None).await;
+    let mut documents = vec![exported.json()];
+    let import = async |documents: &[Value]| {
+        house.ask(Method::POST, "/api/v1/import", Some(&operator), Some(json!(documents))).await
+    };
+    let taken = import(&documents).await;
+    assert_eq!(taken.json(), json!({ "tenants": 1, "numbers": 1, "prompts": 0 }));
+    assert_eq!(house.ask(Method::GET, &path, Some(&key), None).await.text, exported.text);
+    documents.push(document("tenant-other"));
+    documents.push(json!({ "tenant_id": "tenant-wrong" }));
+    let refused = import(&documents).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.text_at("/errors/0/path"), "body[2]: $.client_id");
+    let listed = house.ask(Method::GET, "/api/v1/tenants", Some(&operator), None).await.json();
+    assert_eq!(listed["tenants"].as_array().unwrap().len(), 1);
 }

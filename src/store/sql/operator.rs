@@ -6,14 +6,15 @@ use sqlx::QueryBuilder;
 use super::calls::{self, Scope};
 use super::change::DirectoryChange;
 use super::error::asking;
+use super::secrets;
 use super::tenant::{OneTenant, save_tenant};
 use super::{Backend, Db, bounded};
 use crate::call::record::CallRecord;
-use crate::ids::CallId;
+use crate::ids::{CallId, TenantId};
 use crate::store::sql::unsigned;
 use crate::store::{
     Answer, CallFilter, CallPage, Change, Counts, Expected, ImportRows, NewTenant, NumberRow, OperatorStore,
-    PageRequest, StoreError,
+    OwnedSecret, PageRequest, Sealed, StoreError,
 };
 
 const EMPTY: &str = "SELECT NOT (EXISTS (SELECT 1 FROM tenants) OR EXISTS (SELECT 1 FROM numbers) \
@@ -81,6 +82,24 @@ impl OperatorStore for Backend {
 
     fn call(&self, id: CallId) -> Answer<'_, Option<CallRecord>> {
         bounded(calls::one(self.reading(), Scope::Everyone, id))
+    }
+
+    fn secrets_after<'a>(
+        &'a self,
+        after: Option<&'a (Option<TenantId>, String)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<OwnedSecret>> {
+        bounded(secrets::after(self, after, limit))
+    }
+
+    fn reseal<'a>(
+        &'a self,
+        owner: Option<&'a TenantId>,
+        name: &'a str,
+        old: &'a Sealed,
+        new: &'a Sealed,
+    ) -> Answer<'a, bool> {
+        bounded(secrets::reseal(self, owner, name, old, new))
     }
 
     fn counts(&self) -> Answer<'_, Counts> {

@@ -17,6 +17,8 @@ mod operator;
 mod prompts;
 #[path = "../sql/records.rs"]
 mod records;
+#[path = "../sql/secrets.rs"]
+mod secrets;
 #[path = "../sql/tenant.rs"]
 mod tenant;
 
