@@ -41,6 +41,7 @@ use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Service};
+use crate::http::api::ApiSources;
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{AudioGauge, SignallingHandle};
@@ -220,6 +221,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         trace: trace.clone(),
     };
     let http = http_state(sources, &journal, &carrier);
+    let api = ApiSources { outbound: Some(Arc::clone(&outbound)), ..api };
     let api = http::api::router(api, &config.api);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();

@@ -46,9 +46,10 @@ pub(crate) struct Common {
     pub config: Option<PathBuf>,
     /// The address of a PostgreSQL database, instead of SQLite in the data directory.
     #[arg(
-        long,
+        long = "store-url",
+        id = "store_url",
         global = true,
-        env = "OFFHOOK_STORE",
+        env = "OFFHOOK_STORE_URL",
         value_name = "URL",
         hide_env_values = true,
         value_parser = postgres_url

@@ -97,7 +97,7 @@ fn the_store_example_holds_the_defaults_and_loads_with_each_kind_of_address() {
         let directory = tempfile::tempdir().unwrap();
         let address = "postgres://offhook@db.example.com/offhook";
         std::fs::write(directory.path().join("store.url"), format!("{address}\n")).unwrap();
-        let variable = |name: &str| (name == "OFFHOOK_STORE_URL").then(|| address.to_owned());
+        let variable = |name: &str| (name == "DATABASE_URL").then(|| address.to_owned());
         let file = directory.path().join("offhook.toml");
         let loaded = Config::from_toml(&text, Some(&file), &Overrides::default(), &variable).unwrap();
         let store = loaded.config.store;

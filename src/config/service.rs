@@ -83,7 +83,7 @@ pub struct Overrides {
     pub http: Option<SocketAddr>,
     /// `--data`, `OFFHOOK_DATA`.
     pub data: Option<PathBuf>,
-    /// `--store`, `OFFHOOK_STORE`.
+    /// `--store-url`, `OFFHOOK_STORE_URL`.
     pub store: Option<PostgresUrl>,
     /// `--drain`, `OFFHOOK_DRAIN`, in seconds there.
     pub drain: Option<Duration>,

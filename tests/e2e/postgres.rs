@@ -10,7 +10,7 @@ fn a_call_goes_on_while_the_database_is_away_and_its_record_comes_in_later() {
     let cluster = Cluster::start();
     let url = cluster.database();
     let home = Home::new();
-    let service = home.start_with(&["--store", &url]);
+    let service = home.start_with(&["--store-url", &url]);
     let mut phone = Phone::call(&service, HARBOR);
     cluster.crash();
     let greeting = shipped::sentence("en-us/thank-you-for-calling-harbor-homes");
@@ -22,7 +22,7 @@ fn a_call_goes_on_while_the_database_is_away_and_its_record_comes_in_later() {
     service.wait_for_metric("offhook_calls", 0);
     cluster.up();
     let calls = eventually("both records", SOON, || {
-        let output = home.command(&["calls", "--json", "--store", &url]).output().unwrap();
+        let output = home.command(&["calls", "--json", "--store-url", &url]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         (text.matches("\"status\":\"completed\"").count() == 2).then_some(text)
     });
@@ -35,14 +35,14 @@ fn two_services_share_a_database_and_hear_of_each_others_changes() {
     let cluster = Cluster::start();
     let url = cluster.database();
     let (one, other) = (Home::new(), Home::new());
-    let (first, second) = (one.start_with(&["--store", &url]), other.start_with(&["--store", &url]));
+    let (first, second) = (one.start_with(&["--store-url", &url]), other.start_with(&["--store-url", &url]));
     for service in [&first, &second] {
         Phone::call(service, HARBOR).hang_up();
     }
     let name = |home: &Home| std::fs::read_to_string(home.path().join("node")).unwrap();
     assert_ne!(name(&one), name(&other));
     let output =
-        one.command(&["number", "remove", "tenant-demo-0002", HARBOR, "--store", &url]).output().unwrap();
+        one.command(&["number", "remove", "tenant-demo-0002", HARBOR, "--store-url", &url]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for service in [&first, &second] {
         eventually("404", std::time::Duration::from_secs(2), || {

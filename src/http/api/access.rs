@@ -38,6 +38,9 @@ pub(super) enum Who {
 /// The operator.
 pub(super) struct Operator(pub(super) Caller);
 
+/// Somebody who may change something, whatever it is.
+pub(super) struct Changer(pub(super) Caller);
+
 /// Somebody who may read the tenant that the path names.
 pub(super) struct Reader(Scope);
 
@@ -211,6 +214,17 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         Self::of(parts, api).await
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Changer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let caller = Caller::of(parts, api).await?;
+        match &caller.who {
+            Who::Key(key) if key.role != Role::Admin => Err(ApiError::Forbidden("this key only reads")),
+            _ => Ok(Self(caller)),
+        }
     }
 }
 

@@ -1,22 +1,25 @@
 //! Calls that were recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::access::Caller;
-use super::extract::{Query, Segments};
+use super::access::{Caller, Changer};
+use super::extract::{Body, Query, Segments};
 use super::problem::{ApiError, Refusals};
+use crate::call::outbound::{LONGEST_RING, Originate, OriginateError};
 use crate::call::record::CallStatus;
-use crate::ids::{CallId, E164, TenantId};
+use crate::ids::{CallId, E164, TenantId, TrunkName};
 use crate::store::{CallFilter, PageRequest};
+use crate::tenant::DocumentErrors;
 
 /// Which calls; what is left out doesn't narrow.
 #[derive(Deserialize, IntoParams)]
@@ -127,4 +130,104 @@ pub(super) fn instant(name: &str, text: &str) -> Result<DateTime<Utc>, ApiError>
 /// A parameter that can't be read.
 pub(super) fn malformed(name: &str, why: impl std::fmt::Display) -> ApiError {
     ApiError::Malformed { status: StatusCode::BAD_REQUEST, detail: format!("{name}: {why}") }
+}
+
+/// The longest idempotency key, in bytes.
+const LONGEST_KEY: usize = 200;
+
+/// A call to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewCall {
+    /// Who calls. With a tenant's key it can be left out.
+    #[serde(default)]
+    tenant_id: Option<String>,
+    /// Whom: a number as a person writes it. The tenant's `limits.outbound_allowed_prefixes` must hold it.
+    to_number: String,
+    /// Over which trunk; the first that is up, if it is left out.
+    #[serde(default)]
+    trunk: Option<String>,
+    /// How long it may ring.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 180)]
+    ring_seconds: Option<u64>,
+}
+
+/// A call that is being made. Its record tells what becomes of it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadeCall {
+    #[schema(format = "uuid")]
+    call_id: String,
+    sip_call_id: String,
+    status: &'static str,
+}
+
+/// Lets a tenant's agent call somebody.
+///
+/// Asked again with the same `Idempotency-Key` within a day, no second call is made.
+#[utoipa::path(post, path = "/api/v1/calls", tag = "calls", request_body = NewCall,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to ask again")),
+    responses((status = 201, description = "It is being made", body = MadeCall), Refusals))]
+pub(super) async fn create(
+    Changer(caller): Changer,
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Body(wanted): Body<NewCall>,
+) -> Result<(StatusCode, Json<MadeCall>), ApiError> {
+    let wrong = |field: &str, why: String| DocumentErrors::one(&format!("$.{field}"), why);
+    let named = wanted.tenant_id.as_deref().map(TenantId::new).transpose();
+    let named = named.map_err(|error| wrong("tenant_id", error.to_string()))?;
+    let tenant = named.or_else(|| caller.only().cloned());
+    let tenant = tenant.ok_or_else(|| wrong("tenant_id", "write who calls".to_owned()))?;
+    if !caller.may_change(&tenant) {
+        return Err(ApiError::Forbidden("this key isn't for that"));
+    }
+    let trunk = wanted.trunk.as_deref().map(TrunkName::new).transpose();
+    let ring = wanted.ring_seconds.map(Duration::from_secs);
+    if ring.is_some_and(|ring| ring.is_zero() || ring > LONGEST_RING) {
+        return Err(wrong("ring_seconds", "write a number from 1 to 180".to_owned()).into());
+    }
+    let originate = Originate {
+        tenant: tenant.clone(),
+        to_number: wanted.to_number,
+        trunk: trunk.map_err(|error| wrong("trunk", error.to_string()))?,
+        ring,
+        idempotency_key: idempotency_key(&headers)?,
+    };
+    let outbound = api.outbound.as_ref().ok_or(ApiError::Away)?;
+    caller.note(&api, Some(&tenant), "call.create", &crate::ids::masked(&originate.to_number)).await?;
+    let made = outbound.originate(originate).await.map_err(refused)?;
+    let made = MadeCall {
+        call_id: made.call_id.to_string(),
+        sip_call_id: made.sip_call_id,
+        status: CallStatus::InProgress.as_str(),
+    };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    key.map(|key| Some(key.to_owned()))
+        .ok_or_else(|| malformed("Idempotency-Key", "write 1 to 200 visible characters"))
+}
+
+fn refused(error: OriginateError) -> ApiError {
+    let said = error.to_string();
+    match error {
+        OriginateError::UnknownTenant(_) => ApiError::NotFound("tenant"),
+        OriginateError::Number(_) => DocumentErrors::one("$.to_number", said).into(),
+        OriginateError::UnknownTrunk(_) | OriginateError::OneWay(_) => {
+            DocumentErrors::one("$.trunk", said).into()
+        }
+        OriginateError::TenantDisabled(_)
+        | OriginateError::Underway
+        | OriginateError::NoTrunk
+        | OriginateError::NoWay { .. } => ApiError::Conflict(said),
+        OriginateError::Limit(_) | OriginateError::TooFast(_) => ApiError::TooMany(5),
+        OriginateError::Store(_) | OriginateError::NoPort(_) => {
+            tracing::warn!(error = said, "a call can't be made");
+            ApiError::Away
+        }
+    }
 }

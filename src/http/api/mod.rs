@@ -35,6 +35,7 @@ use utoipa_axum::routes;
 
 use self::problem::ApiError;
 use self::rate::Rates;
+use crate::call::outbound::Outbound;
 use crate::config::ApiConfig;
 use crate::routing::Directory;
 use crate::store::Store;
@@ -61,6 +62,8 @@ pub struct ApiSources {
     pub master: MasterKey,
     /// Keys of providers and other systems.
     pub vault: Arc<Vault>,
+    /// Who makes calls.
+    pub outbound: Option<Arc<Outbound>>,
 }
 
 /// What handlers work with.
@@ -69,6 +72,7 @@ pub(super) struct Api {
     directory: Arc<Directory>,
     master: MasterKey,
     vault: Arc<Vault>,
+    outbound: Option<Arc<Outbound>>,
     token_for: Duration,
     rates: Rates,
     failures: Rates,
@@ -81,6 +85,7 @@ pub fn router(sources: ApiSources, config: &ApiConfig) -> Router {
         directory: sources.directory,
         master: sources.master,
         vault: sources.vault,
+        outbound: sources.outbound,
         token_for: config.token_for,
         rates: Rates::new(config.requests_per_minute),
         failures: Rates::new(config.failures_per_minute),
@@ -125,7 +130,7 @@ fn described() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(secrets::list_operators))
         .routes(routes!(secrets::replace_operators, secrets::delete_operators))
         .routes(routes!(secrets::rotate))
-        .routes(routes!(calls::list))
+        .routes(routes!(calls::list, calls::create))
         .routes(routes!(calls::read))
         .routes(routes!(route::route))
         .routes(routes!(audit::list))

@@ -16,7 +16,7 @@ use super::extract::{Document, Segments, expected};
 use super::problem::{ApiError, Refusals};
 use super::tenants::document;
 use crate::ids::E164;
-use crate::store::{Expected, NewNumber};
+use crate::store::{Expected, NewNumber, StoreError};
 use crate::tenant::{DocumentErrors, NumberMapping, Tenant};
 
 /// A tenant's numbers, in order.
@@ -82,7 +82,12 @@ pub(super) async fn replace(
     }
     let mapping = mapping(&admin, &api, &number, &body).await?;
     admin.note(&api, "number.save", number.as_str()).await?;
-    let version = admin.store(&api).save_number_if(&NewNumber::from(&mapping), expected).await?;
+    let saved = admin.store(&api).save_number_if(&NewNumber::from(&mapping), expected).await;
+    let version = saved.map_err(|error| match error {
+        // Whether somebody else has it is for the operator to know.
+        StoreError::Conflict { .. } if !admin.caller().is_operator() => ApiError::Stale,
+        other => other.into(),
+    })?;
     Ok(document(mapping.to_json(), version))
 }
 

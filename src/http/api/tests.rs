@@ -87,7 +87,8 @@ impl House {
         let resolver = Directory::new(Arc::new(Stored(Arc::clone(&store))), DirectoryOptions::default());
         let vault = Vault::open(Arc::clone(&store), directory.path().join("vault.key")).unwrap();
         let (resolver, vault) = (Arc::new(resolver), Arc::new(vault));
-        let sources = ApiSources { store: Arc::clone(&store), directory: resolver, master, vault };
+        let sources =
+            ApiSources { store: Arc::clone(&store), directory: resolver, master, vault, outbound: None };
         let router = router(sources, config).layer(middleware::map_response(crate::http::guarded));
         Self { router, store, directory }
     }
@@ -244,6 +245,11 @@ async fn one_may_not_ask_for_anothers_calls_by_name() {
     let answer =
         house.ask(Method::GET, &format!("/api/v1/calls?tenant_id={VICTIM}"), Some(&attacker), None).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let keys = "/api/v1/tenants/tenant-attacker/keys";
+    let admin = house.ask(Method::POST, keys, Some(&operator), Some(json!({ "role": "admin" }))).await;
+    let body = json!({ "tenant_id": VICTIM, "to_number": "+33199000003" });
+    let forced = house.ask(Method::POST, "/api/v1/calls", Some(&admin.text_at("/key")), Some(body)).await;
+    assert_eq!(forced.status, StatusCode::FORBIDDEN);
     let own = house.ask(Method::GET, "/api/v1/calls", Some(&attacker), None).await.json();
     assert_eq!(own["calls"].as_array().unwrap().len(), 1);
     let all = house.ask(Method::GET, "/api/v1/calls", Some(&operator), None).await.json();
