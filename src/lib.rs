@@ -22,3 +22,4 @@ pub mod tenant;
 pub mod tool;
 pub mod trace;
 pub mod trunk;
+pub mod vault;

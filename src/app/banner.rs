@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Running;
-use crate::store::{DirectoryStore, Store};
+use crate::store::DirectoryStore;
 use crate::tenant::{NumberMapping, Tenant};
 
 /// The most numbers that are listed.

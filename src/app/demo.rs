@@ -1,10 +1,8 @@
 //! The demo tenants: loaded into an empty database, and only there.
 
 use super::StartError;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{NewNumber, NewTenant, NumberRow, Store};
+use crate::store::{NewTenant, NumberRow, Store, StoreError};
 use crate::tenant::file::TenantFile;
-use crate::tenant::{NumberMapping, Status};
 
 /// They ship inside the program, so that it works from any directory.
 const FILES: [&str; 3] = [
@@ -26,37 +24,23 @@ pub fn tenants() -> Result<Vec<TenantFile>, StartError> {
         .collect()
 }
 
-pub(super) async fn load(store: &SqliteStore) -> Result<(), StartError> {
+pub(super) async fn load(store: &dyn Store) -> Result<(), StartError> {
     if !store.operator().is_empty().await? {
         return Ok(());
     }
     let (documents, numbers): (Vec<_>, Vec<_>) = tenants()?.iter().map(rows).unzip();
     let numbers = numbers.concat();
-    store.operator().import_into_empty(&documents, &numbers).await?;
-    Ok(())
+    match store.operator().import_into_empty(&documents, &numbers).await {
+        // Another process on the same database was quicker.
+        Ok(()) | Err(StoreError::NotEmpty) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A tenant and its numbers as the store takes them.
 #[must_use]
 pub fn rows(file: &TenantFile) -> (NewTenant, Vec<NumberRow>) {
-    let tenant = &file.tenant;
-    let document = NewTenant {
-        tenant_id: tenant.tenant_id.clone(),
-        client_id: tenant.client_id.clone(),
-        display_name: tenant.display_name.clone(),
-        slug: tenant.slug.as_ref().map(|slug| slug.as_str().to_owned()),
-        active: tenant.status == Status::Active,
-        json: tenant.to_json().to_owned(),
-    };
-    let number = |mapping: &NumberMapping| NumberRow {
-        tenant_id: mapping.tenant_id.clone(),
-        number: NewNumber {
-            phone_number: mapping.phone_number.clone(),
-            active: mapping.is_active,
-            json: mapping.to_json().to_owned(),
-        },
-    };
-    (document, file.numbers.iter().map(number).collect())
+    (NewTenant::from(&file.tenant), file.numbers.iter().map(NumberRow::from).collect())
 }
 
 #[cfg(test)]

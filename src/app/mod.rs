@@ -1,11 +1,13 @@
 //! The service: everything made, wired, run and stopped in order.
 
+mod api;
 mod banner;
 mod calls;
 mod control;
 mod demo;
 mod directory;
 mod metrics;
+mod node;
 mod outward;
 mod peer;
 mod records;
@@ -27,7 +29,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::directory::StoredDirectory;
 use self::outward::Reachable;
 use self::records::JournalSink;
 use self::reload::{Keeper, Lines};
@@ -41,25 +42,26 @@ use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Service};
+use crate::http::api::ApiSources;
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{AudioGauge, SignallingHandle};
 use crate::net::tls::TlsError;
 use crate::routing::{Admission, Directory, DirectoryOptions};
-use crate::store::StoreError;
 use crate::store::carrier::{Carrier, CarrierOptions};
 use crate::store::journal::{Journal, JournalError, JournalOptions};
-use crate::store::sqlite::SqliteStore;
+use crate::store::{self, Store, StoreError};
 use crate::trace::TraceHandle;
 use crate::trunk::Trunks;
+use crate::vault::VaultError;
+
+pub use crate::config::DATABASE;
 
 pub use self::control::SOCKET as CONTROL_SOCKET;
 pub use self::demo::{rows as tenant_rows, tenants as demo_tenants};
+pub use self::directory::StoredDirectory;
 pub use self::reload::Loader;
 pub use self::transports::carrier as tls_carrier;
-
-/// The database's file in the data directory.
-pub const DATABASE: &str = "offhook.db";
 
 /// Why the service can't start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,17 @@ pub enum StartError {
         /// What the kernel says.
         error: io::Error,
     },
+    /// The operator's master key can't be read or made.
+    #[error("the master key {path} can't be used ({error})")]
+    MasterKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// The vault's keys can't be read or made.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The journal can't be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -125,7 +138,7 @@ struct Running {
     http: Arc<http::State>,
     journal: Journal,
     carrier: Arc<Carrier>,
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     pool: RtpPool,
     /// Ends the registrations first.
     trunks_stop: watch::Sender<bool>,
@@ -151,6 +164,11 @@ pub async fn run(config: Config, load: Loader) -> Result<(), StartError> {
     Ok(())
 }
 
+fn directory(store: &Arc<dyn Store>) -> Arc<Directory> {
+    let stored = Arc::new(StoredDirectory::new(Arc::clone(store)));
+    Arc::new(Directory::new(stored, DirectoryOptions::default()))
+}
+
 async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let service = &config.service;
     make_directories(&service.data)?;
@@ -170,16 +188,17 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
 
     // Then the journal: its lock tells a second process of the same directory at once.
     let (journal, tail) = Journal::open(JournalOptions::new(service.data.join("journal")))?;
-    let store = SqliteStore::open(&service.data.join(DATABASE)).await?;
-    let carrier = Arc::new(Carrier::spawn(Arc::new(store.clone()), tail, CarrierOptions::default()));
-    demo::load(&store).await?;
+    let store = store::open(&config.store.place(&service.data)).await?;
+    let carrying = CarrierOptions { node: node::name(&config)?, ..CarrierOptions::default() };
+    let carrier = Arc::new(Carrier::spawn(Arc::clone(&store), tail, carrying));
+    demo::load(store.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (trunks_stop, trunks_stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let directory =
-        Arc::new(Directory::new(Arc::new(StoredDirectory::new(store.clone())), DirectoryOptions::default()));
-    tasks.spawn(directory::follow(store.clone(), Arc::clone(&directory), stopping.clone()));
+    let directory = directory(&store);
+    tasks.spawn(directory::follow(Arc::clone(&store), Arc::clone(&directory), stopping.clone()));
+    let api = api::sources(&config, &store, &directory)?;
 
     let pool = start_media(&config, local)?;
     signalling.watch_audio(audio_gauge(&pool));
@@ -209,12 +228,14 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         openai,
     };
     let http = http_state(sources, &journal, &carrier);
+    let api = ApiSources { outbound: Some(Arc::clone(&outbound)), ..api };
+    let api = http::api::router(api, &config.api);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
     tasks.spawn(tracer.run(stopping.clone()));
     let signalling = signalling.run(Switchboard::new(inbound, registry.clone()), stopping.clone());
     tasks.spawn(calls.run(signalling).map_err(StartError::Calls)?);
-    tasks.spawn(serve_http(listener, Arc::clone(&http), stopping.clone()));
+    tasks.spawn(serve_http(listener, Arc::clone(&http), api, stopping.clone()));
     let (reload, reloads) = mpsc::channel(1);
     let lines = Lines { trunks: Arc::clone(&trunks), signalling: handle.clone(), reachable, resolver, tls };
     let mut trunk_tasks = JoinSet::new();
@@ -388,8 +409,13 @@ fn http_state(sources: metrics::Sources, journal: &Journal, carrier: &Arc<Carrie
     http::State::new(move || metrics::render(sources.clone()), move || stop::trouble(&journal, &carrier))
 }
 
-async fn serve_http(listener: TcpListener, state: Arc<http::State>, stop: watch::Receiver<bool>) {
-    if let Err(error) = http::serve(listener, state, stop).await {
+async fn serve_http(
+    listener: TcpListener,
+    state: Arc<http::State>,
+    api: axum::Router,
+    stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = http::serve(listener, state, api, stop).await {
         tracing::error!(%error, "the HTTP server ended");
     }
 }

@@ -288,6 +288,8 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("media_workers", workers.media != now.workers.media),
         ("log_format", *log_format != now.log_format),
         ("recording_key_file", *recording_key != now.recording_key),
+        ("[store]", before.store != after.store),
+        ("[api]", before.api != after.api),
         ("[trace]", before.trace != after.trace),
         ("retry_after_seconds", before.overload.retry_after != after.overload.retry_after),
     ];

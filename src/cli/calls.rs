@@ -5,10 +5,8 @@ use std::io::Write;
 use clap::Args;
 
 use super::Common;
-use crate::app::DATABASE;
 use crate::call::record::CallRecord;
 use crate::ids::{TenantId, masked};
-use crate::store::sqlite::SqliteStore;
 use crate::store::{CallFilter, PageRequest, Store};
 
 /// Records asked for at a time.
@@ -29,19 +27,7 @@ pub(crate) struct Flags {
 }
 
 pub(crate) fn run(common: &Common, flags: &Flags) -> Result<(), String> {
-    let path = super::serve::data_directory(common)?.join(DATABASE);
-    if !path.exists() {
-        return Err(format!(
-            "there is no database at {}: start the service once, or name its data directory with --data",
-            path.display()
-        ));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let store = SqliteStore::open_for_reading(&path).await.map_err(|error| error.to_string())?;
+    super::stored::reading(common, async |store| {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         if !flags.json {
             let _ = writeln!(
@@ -50,11 +36,11 @@ pub(crate) fn run(common: &Common, flags: &Flags) -> Result<(), String> {
                 "STARTED (UTC)", "FROM", "DIALED", "TENANT", "SECONDS", "STATUS", "ENDED BY"
             );
         }
-        list(&store, flags, &mut out).await
+        list(store, flags, &mut out).await
     })
 }
 
-async fn list(store: &SqliteStore, flags: &Flags, out: &mut impl Write) -> Result<(), String> {
+async fn list(store: &dyn Store, flags: &Flags, out: &mut impl Write) -> Result<(), String> {
     let filter = CallFilter::default();
     let mut left = flags.limit;
     let mut page = PageRequest::first(left.min(PAGE));

@@ -5,11 +5,15 @@ mod call;
 mod calls;
 mod control;
 mod load;
+mod number;
+mod prompt;
 mod recording;
 mod reload;
+mod route;
 mod serve;
 mod simulate;
 mod speech;
+mod stored;
 mod tenant;
 mod trace;
 mod trunks;
@@ -19,6 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::store::PostgresUrl;
 
 /// An AI receptionist on a telephone line.
 #[derive(Debug, Parser)]
@@ -41,6 +47,21 @@ pub(crate) struct Common {
     /// The configuration file (TOML); see config/offhook.toml.
     #[arg(long, global = true, env = "OFFHOOK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The address of a PostgreSQL database, instead of SQLite in the data directory.
+    #[arg(
+        long = "store-url",
+        id = "store_url",
+        global = true,
+        env = "OFFHOOK_STORE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        value_parser = postgres_url
+    )]
+    pub store: Option<PostgresUrl>,
+}
+
+fn postgres_url(text: &str) -> Result<PostgresUrl, &'static str> {
+    PostgresUrl::new(text).ok_or("write postgres://USER@HOST/DATABASE")
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +95,14 @@ enum Command {
     /// Work on recordings of calls.
     #[command(subcommand)]
     Recording(recording::Command),
+    /// Work on telephone numbers.
+    #[command(subcommand)]
+    Number(number::Command),
+    /// Work on prompts.
+    #[command(subcommand)]
+    Prompt(prompt::Command),
+    /// Explain which tenant answers a number, and where its destinations lead.
+    Route(route::Flags),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -98,6 +127,9 @@ pub fn main() -> ExitCode {
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
         Some(Command::Simulate(command)) => simulate::run(command),
         Some(Command::Recording(command)) => recording::run(&cli.common, &command),
+        Some(Command::Number(command)) => number::run(&cli.common, &command),
+        Some(Command::Prompt(command)) => prompt::run(&cli.common, &command),
+        Some(Command::Route(flags)) => route::run(&cli.common, &flags),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

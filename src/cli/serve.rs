@@ -84,6 +84,11 @@ pub(crate) fn recording_key(common: &Common) -> Result<Option<SealingKey>, Strin
     load(common, Flags::default()).map(|loaded| loaded.config.service.recording_key)
 }
 
+/// The configuration, as commands other than `serve` see it.
+pub(crate) fn configuration(common: &Common) -> Result<Config, String> {
+    load(common, Flags::default()).map(|loaded| loaded.config)
+}
+
 fn load(common: &Common, flags: Flags) -> Result<Loaded, String> {
     Config::load(common.config.as_deref(), &overrides(common, flags), &environment)
         .map_err(|error| error.to_string())
@@ -98,6 +103,7 @@ fn overrides(common: &Common, flags: Flags) -> Overrides {
         sip: flags.sip,
         http: flags.http,
         data: common.data.clone(),
+        store: common.store.clone(),
         drain: flags.drain.map(Duration::from_secs),
         advertised_address: flags.advertised_address,
         rtp_ports: flags.rtp_ports,

@@ -7,6 +7,7 @@ use super::*;
 const SERVICE: &str = include_str!("../../config/offhook.toml");
 const TRACE: &str = include_str!("../../config/trace-example.toml");
 const AGENTS: &str = include_str!("../../config/agent-example.toml");
+const STORE: &str = include_str!("../../config/store-example.toml");
 const TRUNKS: &str = include_str!("../../config/trunk-example.toml");
 
 fn environment(name: &str) -> Option<String> {
@@ -94,6 +95,29 @@ fn the_service_example_loads_with_its_optional_keys() {
         assert_eq!(config.service.workers.media.map(u16::from), Some(2));
         assert_eq!(config.trunks.len(), 1);
         assert!(config.service.recording_key.is_some(), "{place}");
+    }
+}
+
+#[test]
+fn the_store_example_holds_the_defaults_and_loads_with_each_kind_of_address() {
+    let defaults = Config::load(None, &Overrides::default(), &environment).unwrap();
+    assert_eq!(load(STORE), defaults);
+    let kinds = ["url", "url_file", "url_env"];
+    for kind in kinds {
+        let text: String = with_optional_keys(STORE)
+            .lines()
+            .filter(|line| key_of(line).is_none_or(|key| key == kind || !kinds.contains(&key)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let directory = tempfile::tempdir().unwrap();
+        let address = "postgres://offhook@db.example.com/offhook";
+        std::fs::write(directory.path().join("store.url"), format!("{address}\n")).unwrap();
+        let variable = |name: &str| (name == "DATABASE_URL").then(|| address.to_owned());
+        let file = directory.path().join("offhook.toml");
+        let loaded = Config::from_toml(&text, Some(&file), &Overrides::default(), &variable).unwrap();
+        let store = loaded.config.store;
+        assert_eq!(store.postgres.unwrap().reveal(), address, "{kind}");
+        assert_eq!(store.node.as_deref(), Some("paris-1"));
     }
 }
 
@@ -193,6 +217,8 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
     for (header, example, file) in [
         ("[service]", SERVICE, "config/offhook.toml"),
         ("[trace]", TRACE, "config/trace-example.toml"),
+        ("[store]", STORE, "config/store-example.toml"),
+        ("[api]", SERVICE, "config/offhook.toml"),
         ("[defence]", SERVICE, "config/offhook.toml"),
         ("[overload]", SERVICE, "config/offhook.toml"),
         ("[agent.openai]", AGENTS, "config/agent-example.toml"),
@@ -208,7 +234,7 @@ fn every_key_is_in_the_examples_and_the_examples_have_no_other() {
             assert!(known.contains(&key), "{file} shows {key}, which isn't known");
         }
     }
-    assert_eq!(known_keys(""), ["service", "trace", "defence", "overload", "agent", "trunk"]);
+    assert_eq!(known_keys(""), ["service", "store", "api", "trace", "defence", "overload", "agent", "trunk"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod address;
 mod agent;
+mod api;
 mod auth_inbound;
 mod choice;
 mod defence;
@@ -15,6 +16,7 @@ mod problem;
 mod reader;
 mod secret;
 mod service;
+mod store;
 mod suggest;
 pub mod tls;
 mod trace;
@@ -26,9 +28,11 @@ use std::path::{Path, PathBuf};
 
 pub use address::{Cidr, Host, HostPort, PortRange};
 pub use agent::{Agents, DialectName};
+pub use api::ApiConfig;
 pub use defence::{Defence, Overload};
 pub use problem::{ConfigError, PasswordProblem, Place, Problem, ProblemKind, Warning, WarningKind};
 pub use service::{Connections, LogFormat, Overrides, Service, Workers};
+pub use store::{DATABASE, StoreConfig};
 pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
     Admission, Authentication, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, HealthCheck,
@@ -44,6 +48,10 @@ use reader::Table;
 pub struct Config {
     /// What concerns the process.
     pub service: Service,
+    /// Where everything is kept.
+    pub store: StoreConfig,
+    /// Access to the HTTP API.
+    pub api: ApiConfig,
     /// What is kept of the signalling.
     pub trace: Trace,
     /// Limits of each source.
@@ -129,6 +137,8 @@ fn read(
     }
     let mut root = Table::root(&document);
     let service = root.table("service", sink);
+    let store = root.table("store", sink);
+    let api = root.table("api", sink);
     let trace = root.table("trace", sink);
     let defence = root.table("defence", sink);
     let overload = root.table("overload", sink);
@@ -136,6 +146,8 @@ fn read(
     let entries = root.tables("trunk", sink);
     root.finish(sink);
     let trace = trace::read(trace, surroundings, sink);
+    let store = store::read(store, overrides, surroundings, sink);
+    let api = api::read(api, surroundings, sink);
     let (service, demo) = service::read(service, overrides, surroundings, sink);
     let defence = defence::read(defence, sink);
     let overload = defence::read_overload(overload, sink);
@@ -148,7 +160,7 @@ fn read(
     if demo.unwrap_or(names.is_empty()) && !names.holds(trunk::DEMO) {
         trunks.extend(Trunk::demo());
     }
-    Some(Config { service, trace, defence, overload, agent, trunks })
+    Some(Config { service, store, api, trace, defence, overload, agent, trunks })
 }
 
 #[cfg(test)]

@@ -218,6 +218,11 @@ pub enum WarningKind {
         "a password in the configuration file is read by whoever reads the file; use `password_file` or `password_env`"
     )]
     InlinePassword,
+    /// A password in the database's address in the file.
+    #[error(
+        "the address holds a password, which is read by whoever reads the file; use `url_file` or `url_env`"
+    )]
+    InlineDatabasePassword,
     /// A password file that others may read.
     #[error("other users can read the password file; `chmod 600` it")]
     ReadablePassword,

@@ -15,6 +15,7 @@ use super::reader::Table;
 use super::secret::{self, Surroundings};
 use super::tls::{self, ServiceTls};
 use super::value::Located;
+use crate::store::PostgresUrl;
 
 /// The `[service]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub struct Overrides {
     pub http: Option<SocketAddr>,
     /// `--data`, `OFFHOOK_DATA`.
     pub data: Option<PathBuf>,
+    /// `--store-url`, `OFFHOOK_STORE_URL`.
+    pub store: Option<PostgresUrl>,
     /// `--drain`, `OFFHOOK_DRAIN`, in seconds there.
     pub drain: Option<Duration>,
     /// `--advertised-address`, `OFFHOOK_ADVERTISED_ADDRESS`.

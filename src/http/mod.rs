@@ -1,12 +1,18 @@
-//! The HTTP side of the service. For now its health and its counters.
+//! The HTTP side of the service: the API, health, counters.
 
+pub mod api;
 mod health;
 mod metrics;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -69,17 +75,31 @@ impl State {
 pub async fn serve(
     listener: TcpListener,
     state: Arc<State>,
+    api: Router,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .with_state(state);
-    axum::serve(listener, router)
+        .with_state(state)
+        .merge(api)
+        .layer(middleware::map_response(guarded));
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(async move {
             // An error means that the service is gone already.
             let _ = stop.wait_for(|stop| *stop).await;
         })
         .await
+}
+
+/// What a browser may do with an answer: nothing, unless the answer says otherwise itself. Texts
+/// from outside stand in many of them.
+pub(crate) async fn guarded(mut response: Response) -> Response {
+    const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    let headers = response.headers_mut();
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }

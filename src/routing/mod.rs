@@ -4,6 +4,7 @@ pub mod admission;
 mod cache;
 pub mod dialed;
 pub mod directory;
+pub mod explain;
 pub mod number;
 
 pub use self::admission::{Admission, Permit, Refusal};

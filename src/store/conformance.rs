@@ -5,17 +5,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::journal::Position;
 use super::*;
+
+mod access;
+pub(crate) use access::*;
+
 use crate::call::record::{CallStatus, Direction, EndReason, EndSide, Party, RawText};
 
-macro_rules! conformance_suite {
-    ($open:expr) => {
-        conformance_suite!($open =>
+/// Hands the names of all checks to another macro.
+macro_rules! with_every_check {
+    ($then:ident!($($given:tt)*)) => {
+        $then!($($given)* =>
             a_new_store_is_empty_and_takes_the_demo_data_once,
             an_import_is_all_or_nothing,
             a_tenants_document_comes_back_and_its_version_counts_up,
+            a_document_is_replaced_only_as_it_was_expected,
             a_slug_belongs_to_one_tenant,
             a_number_belongs_to_one_tenant,
+            a_mapping_is_replaced_only_as_it_was_expected,
             every_change_of_the_directory_counts_its_generation_up,
+            changes_are_told_by_name,
+            a_change_is_heard_of_without_asking,
             the_directory_is_read_in_pages,
             a_deleted_tenant_takes_its_numbers_and_calls_along,
             the_later_state_of_a_call_stays_whatever_the_order,
@@ -31,8 +40,26 @@ macro_rules! conformance_suite {
             texts_from_outside_come_back_exactly,
             facts_are_kept_by_name,
             a_large_batch_goes_in_whole,
+            a_key_is_found_by_its_hash_and_belongs_to_one_tenant,
+            a_key_is_replaced_in_one_step,
+            the_audit_log_is_read_newest_first_and_outlives_the_tenant,
+            prompts_keep_their_versions_and_a_pointer_says_which_is_used,
+            an_import_replaces_what_is_there_and_fails_as_a_whole,
+            secrets_are_kept_sealed_by_owner_and_name,
         );
     };
+}
+pub(crate) use with_every_check;
+
+/// A test of each check.
+macro_rules! conformance_suite {
+    ($open:expr) => {
+        $crate::store::conformance::with_every_check!(conformance_tests!($open));
+    };
+}
+pub(crate) use conformance_suite;
+
+macro_rules! conformance_tests {
     ($open:expr => $($name:ident,)*) => {
         $(
             #[tokio::test]
@@ -43,7 +70,22 @@ macro_rules! conformance_suite {
         )*
     };
 }
-pub(crate) use conformance_suite;
+pub(crate) use conformance_tests;
+
+/// All checks, one after the other, for a store that is costly to start.
+macro_rules! conformance_run {
+    ($open:expr => $($name:ident,)*) => {
+        $(
+            {
+                println!("{}", stringify!($name));
+                let store = $open.await;
+                $crate::store::conformance::$name(&store).await;
+                store.close().await;
+            }
+        )*
+    };
+}
+pub(crate) use conformance_run;
 
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_760_000_000 + seconds, 123_456_000).unwrap()
@@ -139,6 +181,65 @@ pub(crate) async fn a_tenants_document_comes_back_and_its_version_counts_up(stor
     assert_eq!((found.version, found.json), (2, document.json.clone()));
     let other = store.tenant(&id("two")).save(&document).await;
     assert!(matches!(other, Err(StoreError::Refused { .. })));
+}
+
+pub(crate) async fn a_document_is_replaced_only_as_it_was_expected(store: &dyn Store) {
+    let (one, document) = (id("one"), tenant("one"));
+    let save = async |expected| store.tenant(&one).save_if(&document, expected).await;
+    assert!(matches!(save(Expected::Version(1)).await, Err(StoreError::Stale { current: None })));
+    assert_eq!(save(Expected::New).await.unwrap(), 1);
+    assert!(matches!(save(Expected::New).await, Err(StoreError::Stale { current: Some(1) })));
+    assert_eq!(save(Expected::Version(1)).await.unwrap(), 2);
+    assert!(matches!(save(Expected::Version(1)).await, Err(StoreError::Stale { current: Some(2) })));
+    assert_eq!(store.tenant(&one).document().await.unwrap().unwrap().version, 2);
+}
+
+pub(crate) async fn a_mapping_is_replaced_only_as_it_was_expected(store: &dyn Store) {
+    with_tenants(store, &["one", "two"]).await;
+    let (one, two, line) = (id("one"), id("two"), number("+33199000001"));
+    let save = async |expected| store.tenant(&one).save_number_if(&line, expected).await;
+    assert_eq!(save(Expected::New).await.unwrap(), 1);
+    assert!(matches!(save(Expected::New).await, Err(StoreError::Stale { current: Some(1) })));
+    assert_eq!(save(Expected::Version(1)).await.unwrap(), 2);
+    let found = store.tenant(&one).number(&line.phone_number).await.unwrap();
+    assert_eq!(found, Some((NumberRow { tenant_id: one.clone(), number: line.clone() }, 2)));
+    assert_eq!(store.tenant(&two).number(&line.phone_number).await.unwrap(), None);
+    let stolen = store.tenant(&two).save_number_if(&line, Expected::Anything).await;
+    assert!(matches!(stolen, Err(StoreError::Conflict { .. })));
+}
+
+pub(crate) async fn changes_are_told_by_name(store: &dyn Store) {
+    let (one, line) = (id("one"), number("+33199000001"));
+    let before = store.directory().generation().await.unwrap();
+    let nothing = store.directory().changes(before).await.unwrap();
+    assert_eq!(nothing, Changes { generation: before, changed: Changed::These(Vec::new()) });
+    store.tenant(&one).save(&tenant("one")).await.unwrap();
+    store.tenant(&one).save_number(&line).await.unwrap();
+    let told = store.directory().changes(before).await.unwrap();
+    assert_eq!(told.generation, before + 2);
+    let these = vec![Change::Tenant(one.clone()), Change::Number(line.phone_number.clone())];
+    assert_eq!(told.changed, Changed::These(these));
+    // A generation of another database, or from before the oldest change that is kept.
+    for elsewhere in [before + 500, 0] {
+        let told = store.directory().changes(elsewhere).await.unwrap();
+        assert_eq!(told, Changes { generation: before + 2, changed: Changed::Anything });
+    }
+}
+
+pub(crate) async fn a_change_is_heard_of_without_asking(store: &dyn Store) {
+    let mut heard = store.directory().watch();
+    let hears = async {
+        // The first may be the listener's beginning.
+        let before = store.directory().generation().await.unwrap();
+        store.tenant(&id("one")).save(&tenant("one")).await.unwrap();
+        loop {
+            heard.changed().await.unwrap();
+            if store.directory().generation().await.unwrap() > before {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), hears).await.expect("not heard of");
 }
 
 pub(crate) async fn a_slug_belongs_to_one_tenant(store: &dyn Store) {

@@ -17,7 +17,7 @@ pub enum StoreError {
         reason: String,
     },
     /// There is no database yet.
-    #[error("there is no database at {}. Start `offhook serve` once, or name its directory with --data", path.display())]
+    #[error("there is no database at {}: start the service once, or name its data directory with --data", path.display())]
     Missing {
         /// The database.
         path: PathBuf,
@@ -65,6 +65,29 @@ pub enum StoreError {
         /// What is to be unique.
         what: &'static str,
     },
+    /// A document isn't as it was expected to be.
+    #[error("it was changed meanwhile{}", match .current { Some(version) => format!(": its version is {version} now"), None => " or isn't there".to_owned() })]
+    Stale {
+        /// The version it has; none when it isn't there.
+        current: Option<u64>,
+    },
+    /// The database's address can't be used.
+    #[error("the database's address won't do ({reason}): write postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    Url {
+        /// What is wrong with it, without the password.
+        reason: String,
+    },
+    /// The database can't be reached at start.
+    #[error("the database {place} can't be used ({reason}): see that it runs, and that it lets this user in")]
+    Unreachable {
+        /// Which, without the password.
+        place: String,
+        /// What was said.
+        reason: String,
+    },
+    /// No answer came in time.
+    #[error("the database doesn't answer in time")]
+    NoAnswer,
     /// Demo data goes into an empty store only.
     #[error("the database isn't empty")]
     NotEmpty,
@@ -87,7 +110,11 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         !matches!(
             self,
-            Self::Refused { .. } | Self::Conflict { .. } | Self::NotEmpty | Self::Unreadable { .. }
+            Self::Refused { .. }
+                | Self::Conflict { .. }
+                | Self::Stale { .. }
+                | Self::NotEmpty
+                | Self::Unreadable { .. }
         )
     }
 }

@@ -7,23 +7,43 @@
 //!
 //! Call events reach the store through the [`journal`] and the [`carrier`].
 
+mod access;
 pub mod carrier;
+mod change;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod error;
+mod export;
+mod import;
 pub mod journal;
 mod page;
+mod place;
+#[allow(clippy::duplicate_mod, reason = "the statements of `sql` are compiled once for each database")]
+pub mod postgres;
+mod prompt;
+mod row;
+mod secret;
+mod sql;
+#[allow(clippy::duplicate_mod, reason = "the statements of `sql` are compiled once for each database")]
 pub mod sqlite;
 mod write;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 use crate::call::record::CallRecord;
 use crate::ids::{CallId, E164, TenantId};
 
+pub use access::{AccessKey, AccessStore, AuditEntry, NewAccessKey};
+pub use change::{Change, Changed, Changes, Expected};
 pub use error::StoreError;
+pub use export::export;
+pub use import::ImportRows;
 pub use page::{CallFilter, CallPage, Cursor, CursorError, PageRequest};
+pub use place::{Place, PostgresUrl, open, open_for_reading};
+pub use prompt::PromptStore;
+pub use secret::{OwnedSecret, Sealed, SecretStore};
 pub use write::CallWrite;
 
 /// What every question to the store gives.
@@ -41,15 +61,21 @@ pub trait Store: Send + Sync + 'static {
     fn records(&self) -> &dyn RecordStore;
     /// Small facts about the installation.
     fn meta(&self) -> &dyn MetaStore;
+    /// Keys and the audit log.
+    fn access(&self) -> &dyn AccessStore;
+    /// Ends the connections.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// One tenant's data. Everything asked and written here is that tenant's.
-pub trait TenantStore: Send + Sync {
+pub trait TenantStore: PromptStore + SecretStore {
     /// Its configuration document.
     fn document(&self) -> Answer<'_, Option<TenantDocument>>;
     /// Writes its configuration document, making the tenant where it is new; gives the version
     /// it got.
     fn save<'a>(&'a self, tenant: &'a NewTenant) -> Answer<'a, u64>;
+    /// As [`TenantStore::save`], if it stands as expected; [`StoreError::Stale`] otherwise.
+    fn save_if<'a>(&'a self, tenant: &'a NewTenant, expected: Expected) -> Answer<'a, u64>;
     /// Deletes the tenant and all that belongs to it; gives whether it was there.
     fn delete(&self) -> Answer<'_, bool>;
     /// Its numbers, in order.
@@ -57,12 +83,24 @@ pub trait TenantStore: Send + Sync {
     /// Maps a number to it, or changes the mapping. A number mapped to another tenant is a
     /// [`StoreError::Conflict`].
     fn save_number<'a>(&'a self, number: &'a NewNumber) -> Answer<'a, ()>;
+    /// As [`TenantStore::save_number`], if the mapping stands as expected; [`StoreError::Stale`]
+    /// otherwise. Gives the version that the mapping got.
+    fn save_number_if<'a>(&'a self, number: &'a NewNumber, expected: Expected) -> Answer<'a, u64>;
+    /// One of its numbers, with the mapping's version.
+    fn number<'a>(&'a self, number: &'a E164) -> Answer<'a, Option<(NumberRow, u64)>>;
     /// Takes a number away; gives whether it was there.
     fn remove_number<'a>(&'a self, number: &'a E164) -> Answer<'a, bool>;
     /// Its calls, newest first.
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage>;
     /// One of its calls.
     fn call(&self, id: CallId) -> Answer<'_, Option<CallRecord>>;
+    /// Its access keys, in the order in which they were made.
+    fn access_keys(&self) -> Answer<'_, Vec<AccessKey>>;
+    /// Adds an access key, in place of `replaced` if that is given. Gives whether it did: not when
+    /// `replaced` isn't there.
+    fn add_access_key<'a>(&'a self, key: &'a NewAccessKey, replaced: Option<&'a str>) -> Answer<'a, bool>;
+    /// Takes an access key away; gives whether it was there.
+    fn remove_access_key<'a>(&'a self, key_id: &'a str) -> Answer<'a, bool>;
 }
 
 /// Numbers and configurations across tenants, for routing.
@@ -74,6 +112,11 @@ pub trait DirectoryStore: Send + Sync {
     /// Counts up with every change of a number or a tenant, by whichever process. To ask is
     /// cheap: once a second is fine.
     fn generation(&self) -> Answer<'_, u64>;
+    /// What changed after a generation. Many changes, or ones long past, are not told one by one.
+    fn changes(&self, since: u64) -> Answer<'_, Changes>;
+    /// Says when something changed, as far as that is noticed without asking: by this process, and
+    /// on PostgreSQL by any. A change may be missed, so that one must still ask from time to time.
+    fn watch(&self) -> watch::Receiver<u64>;
     /// Up to `limit` numbers after `after`, in order.
     fn numbers<'a>(&'a self, after: Option<&'a E164>, limit: u32) -> Answer<'a, Vec<NumberRow>>;
     /// Up to `limit` tenants after `after`, in order.
@@ -81,16 +124,33 @@ pub trait DirectoryStore: Send + Sync {
 }
 
 /// Reads and writes that only the operator may do.
-pub trait OperatorStore: Send + Sync {
+pub trait OperatorStore: SecretStore {
     /// Whether it holds no tenant, no number and no call.
     fn is_empty(&self) -> Answer<'_, bool>;
     /// Takes tenants and their numbers into an empty store, all or nothing;
     /// [`StoreError::NotEmpty`] otherwise.
     fn import_into_empty<'a>(&'a self, tenants: &'a [NewTenant], numbers: &'a [NumberRow]) -> Answer<'a, ()>;
+    /// Takes in documents, all or nothing; those that are there already are replaced. A prompt
+    /// that differs from the one in use becomes a new version, and is used.
+    fn import<'a>(&'a self, rows: &'a ImportRows) -> Answer<'a, ()>;
     /// Calls of all tenants, newest first.
     fn calls<'a>(&'a self, filter: &'a CallFilter, page: &'a PageRequest) -> Answer<'a, CallPage>;
     /// One call of any tenant.
     fn call(&self, id: CallId) -> Answer<'_, Option<CallRecord>>;
+    /// Up to `limit` secrets of everybody after this owner and name: the operator's first.
+    fn secrets_after<'a>(
+        &'a self,
+        after: Option<&'a (Option<TenantId>, String)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<OwnedSecret>>;
+    /// Puts one seal in the place of another, if that is still there; gives whether it was.
+    fn reseal<'a>(
+        &'a self,
+        owner: Option<&'a TenantId>,
+        name: &'a str,
+        old: &'a Sealed,
+        new: &'a Sealed,
+    ) -> Answer<'a, bool>;
     /// How much there is.
     fn counts(&self) -> Answer<'_, Counts>;
 }

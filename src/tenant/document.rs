@@ -18,6 +18,7 @@ use super::limits::Limits;
 use super::migration::migrate;
 use super::notifications::Notifications;
 use super::problem::{DocumentErrors, Problems};
+use super::prompt::Prompts;
 use super::reader::{Field, Object, words};
 use super::refer::Refer;
 use super::voice::{Voice, language};
@@ -93,6 +94,8 @@ pub struct Tenant {
     pub escalation: Escalation,
     /// The `agent` section.
     pub agent: Agent,
+    /// Its prompts, which aren't in the document: see [`Tenant::with_prompts`].
+    pub prompts: Prompts,
     source: Arc<str>,
 }
 
@@ -151,6 +154,12 @@ impl Tenant {
         self.company.name.as_deref().unwrap_or(&self.display_name)
     }
 
+    /// The tenant with its prompts.
+    #[must_use]
+    pub fn with_prompts(self, prompts: Prompts) -> Self {
+        Self { prompts, ..self }
+    }
+
     /// The tenant with another voice, as on a number that changes it. The document stays.
     #[must_use]
     pub fn with_voice(&self, voice: Voice) -> Self {
@@ -194,6 +203,7 @@ impl Tenant {
             web_search: section("web_search").section(WebSearch::read),
             escalation: section("escalation").section(Escalation::read),
             agent: section("agent").section(super::agent::Agent::read),
+            prompts: Prompts::default(),
             tenant_id: tenant_id?,
             client_id: client_id?,
             display_name: display_name?,

@@ -3,6 +3,7 @@
 //! A document is read once, at the edge, into [`document::Tenant`]; nothing inside validates it
 //! again. Every section of it has a file here and defaults for everything in it.
 
+pub mod access;
 pub mod agent;
 pub mod company;
 pub mod crm;
@@ -10,6 +11,7 @@ pub mod document;
 pub mod escalation;
 pub mod file;
 pub mod hours;
+pub mod import;
 pub mod knowledge;
 pub mod leads;
 pub mod limits;
@@ -17,6 +19,7 @@ mod migration;
 pub mod notifications;
 pub mod number;
 pub mod problem;
+pub mod prompt;
 mod reader;
 pub mod refer;
 pub mod voice;

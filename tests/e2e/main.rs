@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, reason = "deadlines of real processes are on the real clock")]
 
+mod api;
 mod bad_input;
 mod calls;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod crash;
 mod defence;
 mod drain;
@@ -18,6 +21,7 @@ mod media_policy;
 mod message;
 mod outbound;
 mod overload;
+mod postgres;
 mod quality;
 mod realtime;
 mod reload;

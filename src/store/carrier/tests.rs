@@ -12,8 +12,8 @@ use crate::store::conformance::{at, call, id, tenant};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{
-    Answer, CallFilter, CallWrite, Checkpoint, Counts, DirectoryStore, MetaStore, OperatorStore, PageRequest,
-    RecordStore, StoreError, TenantStore,
+    AccessStore, Answer, CallFilter, CallWrite, Checkpoint, Counts, DirectoryStore, MetaStore, OperatorStore,
+    PageRequest, RecordStore, StoreError, TenantStore,
 };
 
 /// A data directory that outlives the processes using it.
@@ -237,6 +237,12 @@ impl Store for Moody {
     }
     fn meta(&self) -> &dyn MetaStore {
         self.inner.meta()
+    }
+    fn access(&self) -> &dyn AccessStore {
+        self.inner.access()
+    }
+    fn close(&self) -> futures_util::future::BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }
 

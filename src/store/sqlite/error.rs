@@ -40,8 +40,3 @@ pub(super) fn opening(path: &Path, error: sqlx::Error) -> StoreError {
         other => other,
     }
 }
-
-/// A stored value that can't be read.
-pub(super) fn unreadable(what: &'static str, reason: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreadable { what, reason: reason.to_string() }
-}

@@ -1,11 +1,25 @@
 //! The store on SQLite: one writing connection, several reading ones, write-ahead log.
 
+#[path = "../sql/access.rs"]
+mod access;
+#[path = "../sql/calls.rs"]
 mod calls;
+#[path = "../sql/change.rs"]
+mod change;
+#[path = "../sql/directory.rs"]
 mod directory;
 mod error;
+#[path = "../sql/meta.rs"]
 mod meta;
+#[path = "../sql/operator.rs"]
 mod operator;
+#[path = "../sql/prompts.rs"]
+mod prompts;
+#[path = "../sql/records.rs"]
 mod records;
+#[path = "../sql/secrets.rs"]
+mod secrets;
+#[path = "../sql/tenant.rs"]
 mod tenant;
 
 use std::fs::OpenOptions;
@@ -13,14 +27,24 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
+use tokio::sync::watch;
 
-use super::{DirectoryStore, MetaStore, OperatorStore, RecordStore, Store, StoreError, TenantStore};
+use super::{
+    AccessStore, Answer, DirectoryStore, MetaStore, OperatorStore, RecordStore, Store, StoreError,
+    TenantStore,
+};
 use crate::ids::TenantId;
+
+/// What the statements are compiled against: see [`super::sql`].
+type Backend = SqliteStore;
+type Db = Sqlite;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
@@ -40,6 +64,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// Absent in a store opened for reading.
     writer: Option<SqlitePool>,
+    /// Counts the changes of the directory by this process.
+    changed: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -61,8 +87,12 @@ impl SqliteStore {
             .pragma("journal_size_limit", "67108864");
         let opened = |error| error::opening(path, error);
         let writer = pool(1).connect_with(writing).await.map_err(opened)?;
-        let store =
-            Self { path: path.to_owned(), readers: readers(path).await?, writer: Some(writer.clone()) };
+        let store = Self {
+            path: path.to_owned(),
+            readers: readers(path).await?,
+            writer: Some(writer.clone()),
+            changed: watch::Sender::default(),
+        };
         if std::fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
             store.quick_check().await?;
         }
@@ -79,7 +109,12 @@ impl SqliteStore {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
-        let store = Self { path: path.to_owned(), readers: readers(path).await?, writer: None };
+        let store = Self {
+            path: path.to_owned(),
+            readers: readers(path).await?,
+            writer: None,
+            changed: watch::Sender::default(),
+        };
         store.refuse_other_schema().await?;
         Ok(store)
     }
@@ -102,12 +137,9 @@ impl SqliteStore {
         if found == "ok" { Ok(()) } else { Err(StoreError::Corrupt { reason: found }) }
     }
 
-    /// Ends the connections.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        if let Some(writer) = &self.writer {
-            writer.close().await;
-        }
+    /// The connections that questions are asked on.
+    fn reading(&self) -> &SqlitePool {
+        &self.readers
     }
 
     /// A transaction that holds the write lock from its start, so that it can't fail half-way for
@@ -142,7 +174,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn tenant<'a>(&'a self, id: &'a TenantId) -> Box<dyn TenantStore + 'a> {
-        Box::new(tenant::SqliteTenant { store: self, id })
+        Box::new(tenant::OneTenant { store: self, id })
     }
 
     fn directory(&self) -> &dyn DirectoryStore {
@@ -160,6 +192,30 @@ impl Store for SqliteStore {
     fn meta(&self) -> &dyn MetaStore {
         self
     }
+
+    fn access(&self) -> &dyn AccessStore {
+        self
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.readers.close().await;
+            if let Some(writer) = &self.writer {
+                writer.close().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// SQLite's own limits hold: how long it waits for a lock, and for a connection.
+fn bounded<'a, T>(asked: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Answer<'a, T> {
+    asked.boxed()
+}
+
+/// Other processes find out by asking: SQLite tells nobody.
+async fn announce(_: &mut sqlx::SqliteConnection, _: i64) -> Result<(), StoreError> {
+    Ok(())
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

@@ -5,7 +5,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::conformance::{conformance_suite, id, tenant};
+use crate::store::conformance::{conformance_suite, conformance_tests, id, tenant};
 
 async fn empty() -> (SqliteStore, TempDir) {
     let directory = TempDir::new().unwrap();

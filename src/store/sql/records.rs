@@ -4,30 +4,32 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use chrono::DateTime;
-use futures_util::FutureExt;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AssertSqlSafe, Database, QueryBuilder};
 
-use super::SqliteStore;
 use super::calls::id_bytes;
-use super::error::{asking, unreadable};
+use super::error::asking;
+use super::{Backend, Db, bounded};
 use crate::call::record::CallRecord;
 use crate::store::journal::Position;
+use crate::store::sql::{signed, unreadable, unsigned};
 use crate::store::{Answer, CallWrite, Carried, Checkpoint, RecordStore, StoreError};
 
 /// How many records one statement takes: few sizes, so that each is prepared once. One round trip
 /// to the database's thread costs more than a record does.
 const SIZES: [usize; 4] = [64, 16, 4, 1];
+/// Values of one record.
+const COLUMNS: usize = 10;
 
 static STATEMENTS: LazyLock<[(usize, Arc<str>); 4]> =
     LazyLock::new(|| SIZES.map(|size| (size, upsert(size).into())));
 
 const CHECKPOINT: &str = "INSERT INTO checkpoints (node, journal, segment, byte_offset, last_event_at) \
-     VALUES (?, ?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET journal = excluded.journal, \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (node) DO UPDATE SET journal = excluded.journal, \
      segment = excluded.segment, byte_offset = excluded.byte_offset, last_event_at = excluded.last_event_at";
 
-impl RecordStore for SqliteStore {
+impl RecordStore for Backend {
     fn carry<'a>(&'a self, records: &'a [CallWrite], checkpoint: &'a Checkpoint) -> Answer<'a, Carried> {
-        async move {
+        bounded(async move {
             let mut transaction = self.write().await?;
             let known = known_tenants(&mut transaction, records).await?;
             let kept: Vec<&CallWrite> =
@@ -45,17 +47,16 @@ impl RecordStore for SqliteStore {
             transaction.commit().await.map_err(asking)?;
             let count = |records: usize| u64::try_from(records).unwrap_or(u64::MAX);
             Ok(Carried { records: count(kept.len()), orphans: count(records.len() - kept.len()) })
-        }
-        .boxed()
+        })
     }
 
     fn checkpoint<'a>(&'a self, node: &'a str) -> Answer<'a, Option<Checkpoint>> {
-        async move {
+        bounded(async move {
             let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
-                "SELECT journal, segment, byte_offset, last_event_at FROM checkpoints WHERE node = ?",
+                "SELECT journal, segment, byte_offset, last_event_at FROM checkpoints WHERE node = $1",
             )
             .bind(node)
-            .fetch_optional(&self.readers)
+            .fetch_optional(self.reading())
             .await
             .map_err(asking)?;
             let Some((journal, segment, offset, last_event_at)) = row else { return Ok(None) };
@@ -66,22 +67,20 @@ impl RecordStore for SqliteStore {
                 last_event_at: DateTime::from_timestamp_micros(last_event_at)
                     .ok_or_else(|| unreadable("time", "it is beyond what a date can hold"))?,
             }))
-        }
-        .boxed()
+        })
     }
 
     fn open_calls<'a>(&'a self, node: &'a str, limit: u32) -> Answer<'a, Vec<CallRecord>> {
-        async move {
+        bounded(async move {
             let rows: Vec<String> =
-                sqlx::query_scalar("SELECT record FROM calls WHERE node = ? AND ended_at IS NULL LIMIT ?")
+                sqlx::query_scalar("SELECT record FROM calls WHERE node = $1 AND ended_at IS NULL LIMIT $2")
                     .bind(node)
-                    .bind(limit)
-                    .fetch_all(&self.readers)
+                    .bind(i64::from(limit))
+                    .fetch_all(self.reading())
                     .await
                     .map_err(asking)?;
             Ok(rows.iter().filter_map(|json| readable(json)).collect())
-        }
-        .boxed()
+        })
     }
 }
 
@@ -93,26 +92,25 @@ fn readable(json: &str) -> Option<CallRecord> {
 
 /// Which of the records' tenants are there.
 async fn known_tenants(
-    connection: &mut SqliteConnection,
+    connection: &mut <Db as Database>::Connection,
     records: &[CallWrite],
 ) -> Result<BTreeSet<String>, StoreError> {
     let named: BTreeSet<&str> = records.iter().map(|record| record.tenant_id.as_str()).collect();
     if named.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let named = serde_json::to_string(&named).map_err(|error| unreadable("tenant id", error))?;
-    let known: Vec<String> = sqlx::query_scalar(
-        "SELECT tenant_id FROM tenants WHERE tenant_id IN (SELECT value FROM json_each(?))",
-    )
-    .bind(named)
-    .fetch_all(connection)
-    .await
-    .map_err(asking)?;
+    let mut query: QueryBuilder<Db> = QueryBuilder::new("SELECT tenant_id FROM tenants WHERE tenant_id IN (");
+    let mut list = query.separated(", ");
+    for tenant in named {
+        list.push_bind(tenant);
+    }
+    query.push(")");
+    let known: Vec<String> = query.build_query_scalar().fetch_all(connection).await.map_err(asking)?;
     Ok(known.into_iter().collect())
 }
 
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut <Db as Database>::Connection,
     records: &[&CallWrite],
     node: &str,
 ) -> Result<(), StoreError> {
@@ -126,7 +124,7 @@ async fn write(
                     .bind(id_bytes(record.call_id))
                     .bind(record.tenant_id.as_str())
                     .bind(Arc::clone(&node))
-                    .bind(record.revision)
+                    .bind(i64::from(record.revision))
                     .bind(record.status.as_str())
                     .bind(record.started_at.timestamp_micros())
                     .bind(record.ended_at.map(|at| at.timestamp_micros()))
@@ -144,7 +142,11 @@ async fn write(
 /// The statement that takes `records` records. The higher revision stays; carrying the same event
 /// again changes nothing; an ended call isn't reopened.
 fn upsert(records: usize) -> String {
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; records].join(", ");
+    let row = |at: usize| {
+        let places: Vec<String> = (1..=COLUMNS).map(|column| format!("${}", at * COLUMNS + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows = (0..records).map(row).collect::<Vec<_>>().join(", ");
     format!(
         "INSERT INTO calls (call_id, tenant_id, node, revision, status, started_at, ended_at, updated_at, \
          dialed, record) VALUES {rows} ON CONFLICT (call_id) DO UPDATE SET \
@@ -154,12 +156,4 @@ fn upsert(records: usize) -> String {
          AND (calls.ended_at IS NULL OR excluded.ended_at IS NOT NULL) \
          AND calls.tenant_id = excluded.tenant_id"
     )
-}
-
-fn signed(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|error| StoreError::Refused { reason: error.to_string() })
-}
-
-fn unsigned(value: i64) -> Result<u64, StoreError> {
-    u64::try_from(value).map_err(|error| unreadable("number", error))
 }

@@ -1,11 +1,12 @@
 //! Reading calls.
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{Pool, QueryBuilder};
 
-use super::error::{asking, unreadable};
+use super::Db;
+use super::error::asking;
 use crate::call::record::CallRecord;
 use crate::ids::{CallId, E164, TenantId};
+use crate::store::sql::unreadable;
 use crate::store::{CallFilter, CallPage, Cursor, PageRequest, StoreError};
 
 /// Whose calls are read.
@@ -24,7 +25,7 @@ pub(super) fn id_bytes(id: CallId) -> Vec<u8> {
 
 /// One page of calls, newest first.
 pub(super) async fn list(
-    pool: &SqlitePool,
+    pool: &Pool<Db>,
     scope: Scope<'_>,
     filter: &CallFilter,
     page: &PageRequest,
@@ -53,11 +54,11 @@ pub(super) async fn list(
 
 /// One call.
 pub(super) async fn one(
-    pool: &SqlitePool,
+    pool: &Pool<Db>,
     scope: Scope<'_>,
     id: CallId,
 ) -> Result<Option<CallRecord>, StoreError> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT record FROM calls WHERE call_id = ");
+    let mut query: QueryBuilder<Db> = QueryBuilder::new("SELECT record FROM calls WHERE call_id = ");
     query.push_bind(id_bytes(id));
     if let Scope::Tenant(tenant) = scope {
         query.push(" AND tenant_id = ").push_bind(tenant.as_str());
@@ -66,7 +67,7 @@ pub(super) async fn one(
     json.map(|json| serde_json::from_str(&json).map_err(|error| unreadable("call record", error))).transpose()
 }
 
-fn query(scope: Scope<'_>, filter: &CallFilter, after: Option<Cursor>, limit: u32) -> QueryBuilder<Sqlite> {
+fn query(scope: Scope<'_>, filter: &CallFilter, after: Option<Cursor>, limit: u32) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new("SELECT started_at, call_id, record FROM calls WHERE true");
     if let Scope::Tenant(tenant) = scope {
         query.push(" AND tenant_id = ").push_bind(tenant.as_str());
@@ -87,7 +88,7 @@ fn query(scope: Scope<'_>, filter: &CallFilter, after: Option<Cursor>, limit: u3
         query.push(" AND (started_at, call_id) < (").push_bind(started_at);
         query.push(", ").push_bind(id_bytes(call_id)).push(")");
     }
-    query.push(" ORDER BY started_at DESC, call_id DESC LIMIT ").push_bind(limit);
+    query.push(" ORDER BY started_at DESC, call_id DESC LIMIT ").push_bind(i64::from(limit));
     query
 }
 
