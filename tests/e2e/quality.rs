@@ -179,3 +179,22 @@ fn a_recording_is_sealed_where_a_key_is_set_and_opens_with_that_key_only() {
         "the tone is in it"
     );
 }
+
+#[test]
+fn the_recording_of_a_call_whose_process_dies_is_on_record_and_plays() {
+    let home = Home::new();
+    let number = seed::scenario(&home, "recorded.json");
+    let service = home.start();
+    let phone = Phone::call(&service, &number);
+    phone.media.say(&crate::rig::media::tone(1_000.0, Duration::from_secs(3)));
+    phone.media.said(SOON);
+    service.kill();
+    let service = home.start();
+    service.stop();
+    let call = home.only_call();
+    assert_eq!(call.status, "interrupted");
+    let [recording] = &call.recordings[..] else { panic!("one recording: {call:?}") };
+    assert_eq!(recording.duration_ms, 0, "nobody knows how long it is");
+    let wav = hound::WavReader::open(home.path().join(&recording.file)).unwrap();
+    assert!(wav.duration() >= 8_000, "it plays to the last second that was written: {}", wav.duration());
+}

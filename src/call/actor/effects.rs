@@ -172,6 +172,9 @@ impl Actor {
             let failed = matches!(record.status, CallStatus::Failed | CallStatus::Rejected);
             record.trace = self.services.trace.ended(self.call, failed);
         }
+        if let CallEvent::Updated(record) = &mut event {
+            record.recordings.extend(self.media.running_recording());
+        }
         let result = self.services.records.append(&event).await;
         if let Err(error) = &result {
             tracing::error!(call = %self.call, %error, "the record isn't durable yet");

@@ -56,8 +56,8 @@ pub struct Terms {
 enum Taped {
     /// It isn't recorded.
     Not,
-    /// It is.
-    Running,
+    /// It is, into this file.
+    Running(String),
     /// It was.
     Done(Recording),
 }
@@ -217,8 +217,9 @@ impl Media {
                 config.ntp = ntp(SystemTime::now());
                 let stream = port.attach(config, commands, mailbox, self.listener.take());
                 if let Some(recording) = self.to_record.take() {
+                    let name = recording.path.file_name().unwrap_or_default().to_string_lossy();
+                    self.recording = Taped::Running(format!("recordings/{name}"));
                     stream.record_call(recording);
-                    self.recording = Taped::Running;
                 }
                 self.stage = Stage::Flowing(stream);
             }
@@ -276,9 +277,18 @@ impl Media {
         }
     }
 
+    /// The file that is being written, its length not known yet: for the record of a call whose
+    /// process dies.
+    pub(super) fn running_recording(&self) -> Option<Recording> {
+        match &self.recording {
+            Taped::Running(file) => Some(Recording { file: file.clone(), duration_ms: 0 }),
+            Taped::Not | Taped::Done(_) => None,
+        }
+    }
+
     /// Whether everything is known that is told at the end of a stream.
     pub(super) fn is_complete(&self) -> bool {
-        self.stats.is_some() && !matches!(self.recording, Taped::Running)
+        self.stats.is_some() && !matches!(self.recording, Taped::Running(_))
     }
 
     pub(super) fn keep_stats(&mut self, stats: Option<Box<MediaStats>>) {

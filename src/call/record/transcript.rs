@@ -12,7 +12,7 @@ use crate::agent::turn::Latency;
 pub struct Recording {
     /// The file, relative to the data directory.
     pub file: String,
-    /// Its length in milliseconds.
+    /// Its length in milliseconds; 0 when the process died before it was known.
     pub duration_ms: u64,
 }
 
