@@ -6,6 +6,7 @@ mod calls;
 mod control;
 mod number;
 mod prompt;
+mod recording;
 mod reload;
 mod route;
 mod serve;
@@ -92,6 +93,9 @@ enum Command {
     Prompt(prompt::Command),
     /// Explain which tenant answers a number, and where its destinations lead.
     Route(route::Flags),
+    /// Work on recordings of calls.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Some(Command::Number(command)) => number::run(&cli.common, &command),
         Some(Command::Prompt(command)) => prompt::run(&cli.common, &command),
         Some(Command::Route(flags)) => route::run(&cli.common, &flags),
+        Some(Command::Recording(command)) => recording::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

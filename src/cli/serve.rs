@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use media::recording::sealed::SealingKey;
 use tracing_subscriber::EnvFilter;
 
 use super::Common;
@@ -81,6 +82,11 @@ pub(crate) fn data_directory(common: &Common) -> Result<PathBuf, String> {
 /// The configuration, as commands other than `serve` see it.
 pub(crate) fn configuration(common: &Common) -> Result<Config, String> {
     load(common, Flags::default()).map(|loaded| loaded.config)
+}
+
+/// The key that recordings are sealed with, if the configuration has one.
+pub(crate) fn recording_key(common: &Common) -> Result<Option<SealingKey>, String> {
+    load(common, Flags::default()).map(|loaded| loaded.config.service.recording_key)
 }
 
 fn load(common: &Common, flags: Flags) -> Result<Loaded, String> {
