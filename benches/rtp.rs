@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use media::codec::Codec;
 use media::playout::{Chunk, PlayoutCommand, UtteranceId};
-use media::sdp::{Direction, PayloadTypes};
+use media::sdp::PayloadTypes;
 use media::session::{Agreement, Session, SessionConfig};
 use offhook::net::batch::{self, ReceiveArena};
 use offhook::net::rtp::{Attachment, MediaHandle, RtpConfig, RtpEvent, RtpPool};
@@ -50,15 +50,8 @@ struct Held {
 
 fn attach(pool: &RtpPool, remote: SocketAddr) -> (Held, SocketAddr) {
     let now = Instant::now();
-    let agreement = Agreement {
-        codec: Codec::Pcmu,
-        payload_type: PayloadTypes::same(0),
-        telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote,
-        direction: Direction::SendRecv,
-        held: false,
-    };
+    let agreement =
+        Agreement { telephone_event: Some(PayloadTypes::same(101)), ..Agreement::new(Codec::Pcmu, remote) };
     let port = pool.open(now).unwrap();
     let local = port.local();
     let (playout, commands) = mpsc::channel(8);

@@ -17,7 +17,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::Codec;
 use media::playout::{Chunk, PlayoutCommand, UtteranceId};
 use media::rtp::packet::{HEADER_BYTES, Header, Packet};
-use media::sdp::{Direction, PayloadTypes};
+use media::sdp::PayloadTypes;
 use media::session::{Agreement, MAX_PACKET_BYTES, Session, SessionConfig};
 use rtc_rtp::packet::Packet as RtcPacket;
 use rtc_shared::marshal::{Marshal, Unmarshal};
@@ -131,13 +131,8 @@ impl Line {
 
 fn session(now: Instant) -> Session {
     let agreement = Agreement {
-        codec: Codec::Pcma,
-        payload_type: PayloadTypes::same(8),
         telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote: "192.0.2.1:4000".parse().expect("an address"),
-        direction: Direction::SendRecv,
-        held: false,
+        ..Agreement::new(Codec::Pcma, "192.0.2.1:4000".parse().expect("an address"))
     };
     Session::new(SessionConfig::new(agreement, 1, 2, 3), now)
 }

@@ -1,9 +1,13 @@
-//! Whole recordings and synthesised speech brought to 8 kHz (or from it), band-limited. Not for the frame path.
+//! Rates brought together, band-limited: whole recordings at once, and live audio piece by piece ([`Resampler`]).
+
+mod stream;
 
 use std::io::Read;
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
+use rubato::{Fft, FixedSync, Resampler as _};
+
+pub use stream::Resampler;
 
 /// The rate used inside.
 pub const RATE_HZ: u32 = 8_000;

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use media::rtp::packet::{HEADER_BYTES, Header, Packet};
 use media::rtp::rtcp;
-use media::sdp::{LocalMedia, MAX_BYTES, MAX_MEDIA, SdpError, answer, offer};
+use media::sdp::{Keys, LocalMedia, MAX_BYTES, MAX_MEDIA, SdpError, answer, offer};
 use media::session::{Agreement, MAX_PACKET_BYTES, MediaEvent, Session, SessionConfig, SourcePolicy};
+use media::srtp::{Protector, Seed, Suite};
 
 struct Counting;
 
@@ -310,7 +311,7 @@ mod rtp {
                 assert_eq!(line.session.destination(), Some(address(PEER)));
             }
             // A re-INVITE that changes nothing opens nothing.
-            let agreement = *line.session.agreement();
+            let agreement = line.session.agreement().clone();
             line.session.update(agreement, line.now);
             for sequence in 400..450 {
                 line.give("203.0.113.66:4000", sequence, &LOUD);
@@ -344,6 +345,50 @@ mod rtp {
         assert!(heard, "the peer is heard after all of it");
         while let Some(event) = line.session.poll_event() {
             assert!(!matches!(event, MediaEvent::Timeout { .. }), "{event:?}");
+        }
+    }
+
+    /// The same under SRTP, where it happened: packets that fail authentication, repeated ones, and (CVE-2021-26712,
+    /// Asterisk) packets with sequence numbers from far away, which were taken for the stream and ended it.
+    #[test]
+    fn cve_2021_26712_no_number_of_bad_srtp_packets_ends_a_call_or_moves_its_stream() {
+        for suite in Suite::ALL {
+            let mut line = Line::new(SourcePolicy::Address);
+            let key = |seed: u8| Seed::new([seed; 32]).master_key(suite, None);
+            let mut agreement = line.session.agreement().clone();
+            agreement.keys = Some(Keys { send: key(1), receive: key(2) });
+            line.session.update(agreement, line.now);
+            let mut peer = Protector::new(key(2)).unwrap();
+            let mut stranger = Protector::new(key(3)).unwrap();
+            let packet = |protector: &mut Protector, sequence: u16| {
+                let mut datagram = vec![0; MAX_PACKET_BYTES];
+                let timestamp = u32::from(sequence) * 160;
+                let header = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 99 };
+                header.write(&mut datagram, LOUD.len()).unwrap().copy_from_slice(&LOUD);
+                let length = protector.protect_rtp(&mut datagram, HEADER_BYTES + LOUD.len()).unwrap();
+                datagram.truncate(length);
+                datagram
+            };
+            let first = packet(&mut peer, 0);
+            line.session.handle_rtp(&first, address(PEER), line.now);
+            for round in 0..5_000_u16 {
+                let forged = packet(&mut stranger, round.wrapping_mul(31_337));
+                line.session.handle_rtp(&forged, address(PEER), line.now);
+                line.session.handle_rtp(&first, address(PEER), line.now);
+                if round % 100 == 0 {
+                    line.hears();
+                }
+            }
+            let mut heard = false;
+            for sequence in 51..90 {
+                let datagram = packet(&mut peer, sequence);
+                line.session.handle_rtp(&datagram, address(PEER), line.now);
+                heard |= line.hears();
+            }
+            let stats = line.session.stats();
+            assert!(heard, "{suite:?}: the peer is heard after all of it: {stats:?}");
+            // A forged number may look too old before anybody asks for its authenticity.
+            assert_eq!((stats.received, stats.unauthenticated + stats.replayed), (40, 10_000), "{suite:?}");
         }
     }
 
@@ -394,7 +439,8 @@ mod rtp {
             line.session.handle_rtp(&bye, address(PEER), line.now);
         }
         line.give(PEER, 1, &LOUD);
-        assert_eq!((line.session.stats().rtcp, line.session.stats().received), (3, 2));
+        let stats = line.session.stats();
+        assert_eq!((stats.rtcp.received + stats.rtcp.malformed, stats.received), (3, 2));
     }
 
     /// A sender that restarts with every packet, or sends thousands ahead, takes no memory and hides no audio of its own.

@@ -11,7 +11,9 @@
 //! - **events** ([`EVENT_CAPACITY`]): the session keeps what doesn't fit and stops reading input
 //!   until there is room, so nothing is lost or out of order.
 //! - **playout**: the session waits for room while it goes on reading input, so that a key can
-//!   still interrupt; what waits is dropped by the interruption.
+//!   still interrupt; what waits is dropped by the interruption. `Pause` fades out and stands
+//!   still, `Resume` says the faded part again and goes on, `Clear` fades out and drops all that
+//!   was queued before it; none of them waits behind audio that the media path has no room for.
 //! - **caller audio**: frames that don't fit are dropped by the media path;
 //!   real time can't wait.
 
@@ -139,8 +141,21 @@ pub enum AgentInput {
     Played {
         /// Which utterance.
         utterance: UtteranceId,
-        /// Milliseconds of it that were sent.
+        /// Milliseconds of it that were sent. What faded away when it was cut isn't among them.
         sent_ms: u64,
+    },
+    /// The caller has begun to speak. Comes on every call, whatever the provider itself hears, and is
+    /// told when enough was heard to be sure of it: some 100 ms after it began.
+    SpeechStarted {
+        /// When it began, in milliseconds on the media clock of the call, which begins with its audio.
+        at_ms: u64,
+    },
+    /// The caller has stopped speaking; told 300 ms later, unless they went on.
+    SpeechStopped {
+        /// When it ended, in milliseconds on the media clock of the call.
+        at_ms: u64,
+        /// How long it was, in milliseconds.
+        lasted_ms: u32,
     },
     /// The caller is the agent's again: offer the choices again.
     Resume,

@@ -10,7 +10,7 @@ use crate::call::inbound::Inbound;
 use crate::call::registry::Registry;
 use crate::net::defence::overload::Shed;
 use crate::net::defence::{Dropped, Reason};
-use crate::net::rtp::RtpPool;
+use crate::net::rtp::{GRADES, RtpCounters, RtpPool};
 use crate::net::signalling::{IntakeCounters, SignallingHandle};
 use crate::net::stream::StreamCounters;
 use crate::store::carrier::Carrier;
@@ -124,6 +124,7 @@ pub(super) async fn render(sources: Sources) -> String {
     defence(&mut page, &snapshot.intake);
     trunks(&mut page, &sources.inbound);
     page.gauge("offhook_rtp_streams", "RTP streams that flow.", rtp.calls);
+    quality(&mut page, &rtp);
     page.counter("offhook_rtp_received_total", "RTP packets received.", rtp.received);
     page.counter("offhook_rtp_sent_total", "RTP packets sent.", rtp.sent);
     page.counter(
@@ -139,6 +140,46 @@ pub(super) async fn render(sources: Sources) -> String {
     );
     traces(sources.trace.counters(), &mut page);
     page.0
+}
+
+/// How calls sound.
+fn quality(page: &mut Page, rtp: &RtpCounters) {
+    let quality = &rtp.quality;
+    page.counter("offhook_rtp_lost_total", "RTP packets that never came.", quality.lost);
+    page.counter(
+        "offhook_rtp_discarded_total",
+        "RTP packets that came too late to be heard, or twice.",
+        quality.discarded,
+    );
+    page.counter(
+        "offhook_rtp_concealed_ms_total",
+        "Speech made up for what was missing, in milliseconds.",
+        quality.concealed_ms,
+    );
+    page.counter(
+        "offhook_rtp_refused_total",
+        "Datagrams on RTP ports from sources that may not speak.",
+        quality.refused,
+    );
+    page.counter(
+        "offhook_srtp_unauthenticated_total",
+        "SRTP packets that failed authentication, or were seen before.",
+        quality.unauthenticated,
+    );
+    page.gauge(
+        "offhook_rtp_jitter_us",
+        "Jitter of the streams that flow, on average.",
+        quality.jitter_us / rtp.calls.max(1),
+    );
+    page.gauge(
+        "offhook_rtp_round_trip_us",
+        "Round trip of the streams that know it, on average.",
+        quality.round_trip_us / quality.round_trips.max(1),
+    );
+    page.head("offhook_rtp_streams_by_mos", "Streams that flow by estimated score.", "gauge");
+    for ((grade, _), count) in GRADES.iter().zip(quality.grades) {
+        page.sample(&format!("offhook_rtp_streams_by_mos{{grade=\"{grade}\"}}"), count);
+    }
 }
 
 /// SIP by method and status class, and who wasn't listened to.

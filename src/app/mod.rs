@@ -262,6 +262,7 @@ fn services(
         tools: Arc::new(crate::tool::Registry::standard()),
         clock: Arc::new(chrono::Utc::now),
         data: service.data.clone(),
+        recording_key: service.recording_key.clone(),
     }
 }
 
@@ -317,7 +318,7 @@ async fn wait_for_records(carrier: &Carrier) {
 /// # Errors
 /// When a directory can't be made.
 pub fn make_directories(data: &Path) -> Result<(), StartError> {
-    for directory in [data.to_owned(), data.join("messages")] {
+    for directory in [data.to_owned(), data.join("messages"), data.join("recordings")] {
         // Callers' voices and numbers are nobody else's business.
         std::fs::DirBuilder::new()
             .recursive(true)

@@ -268,6 +268,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         rtp_ports,
         workers,
         log_format,
+        recording_key,
     } = &before.service;
     let now = &after.service;
     let differs = [
@@ -286,6 +287,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("service_workers", workers.service != now.workers.service),
         ("media_workers", workers.media != now.workers.media),
         ("log_format", *log_format != now.log_format),
+        ("recording_key_file", *recording_key != now.recording_key),
         ("[trace]", before.trace != after.trace),
         ("retry_after_seconds", before.overload.retry_after != after.overload.retry_after),
     ];

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::codec::Codec;
-use media::sdp::{CodecOrder, LocalMedia, SdpError};
+use media::jitter_buffer::JitterRange;
+use media::sdp::{CodecOrder, LocalMedia, SdpError, SrtpPolicy};
 use media::session::{Prefix, SourcePolicy};
+use media::srtp::Seed;
 use rand::Rng;
 use sip::message::{HeaderName, Method, NameAddr, Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start};
+use super::actor::{Actor, CallHandle, Line, Mail, Media, ReferForm, Services, Start, Terms};
 use super::machine::{CallSpec, Input};
 use super::ports::IncomingInvite;
 use super::record::{CallRecord, Direction, EndReason, Party, RawText};
@@ -231,17 +233,14 @@ impl Inbound {
         })?;
         let policy = &offered.trunk.config.media;
         let address = self.advertised.unwrap_or(flow.local.ip());
-        let mut local = LocalMedia::new(address, port.local().port(), rand::rng().random());
-        local.codecs = policy.codecs.iter().map(|codec| codec_of(*codec)).collect();
+        let mut local = local_media(address, port.local().port(), policy);
         // The first of the offer's codecs that the trunk has, as RFC 3264 §6.1 suggests.
         local.order = CodecOrder::Offer;
-        let source = source_policy(&policy.source);
-        Media::negotiate(port, local, source, flow.peer.ip(), offered.invite.offer.as_ref()).map_err(
-            |error| {
-                tracing::info!(%error, "an offer can't be answered");
-                Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
-            },
-        )
+        let terms = terms(policy, flow.peer.ip());
+        Media::negotiate(port, local, terms, offered.invite.offer.as_ref()).map_err(|error| {
+            tracing::info!(%error, "an offer can't be answered");
+            Input::Refused { status: error.status(), retry_after: None, reason: reason_of(&error) }
+        })
     }
 
     fn record(&self, offered: &Offered, tenant: &TenantId, handle: &CallHandle) -> CallRecord {
@@ -283,14 +282,40 @@ fn reason_of(error: &SdpError) -> EndReason {
     }
 }
 
-pub(super) fn codec_of(codec: config::Codec) -> Codec {
+/// What we bring to the negotiations of one call on a trunk, with keys of its own.
+pub(super) fn local_media(address: IpAddr, port: u16, policy: &config::MediaPolicy) -> LocalMedia {
+    let mut random = rand::rng();
+    let mut local = LocalMedia::new(address, port, random.random());
+    local.codecs = policy.codecs.iter().filter_map(|codec| codec_of(*codec)).collect();
+    local.ptime_ms = policy.ptime_ms;
+    local.srtp = match policy.srtp {
+        config::SrtpMode::Off => SrtpPolicy::Off,
+        config::SrtpMode::Offer => SrtpPolicy::Offer(Seed::new(random.random())),
+        config::SrtpMode::Require => SrtpPolicy::Require(Seed::new(random.random())),
+    };
+    local
+}
+
+/// `None` for one that this build hasn't; the configuration doesn't let it through.
+fn codec_of(codec: config::Codec) -> Option<Codec> {
     match codec {
-        config::Codec::Pcma => Codec::Pcma,
-        config::Codec::Pcmu => Codec::Pcmu,
+        config::Codec::Pcma => Some(Codec::Pcma),
+        config::Codec::Pcmu => Some(Codec::Pcmu),
+        config::Codec::G722 => Some(Codec::G722),
+        #[cfg(feature = "opus")]
+        config::Codec::Opus => Some(Codec::Opus),
+        #[cfg(not(feature = "opus"))]
+        config::Codec::Opus => None,
     }
 }
 
-pub(super) fn source_policy(source: &MediaSource) -> SourcePolicy {
+/// What the trunk says of media beside that; the peer signals from `signalling`.
+pub(super) fn terms(policy: &config::MediaPolicy, signalling: IpAddr) -> Terms {
+    let jitter = JitterRange::new(policy.jitter_min_ms, policy.jitter_max_ms);
+    Terms { source: source_policy(&policy.source), signalling, jitter }
+}
+
+fn source_policy(source: &MediaSource) -> SourcePolicy {
     match source {
         MediaSource::Exact => SourcePolicy::Exact,
         MediaSource::Address => SourcePolicy::Address,

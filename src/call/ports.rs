@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use media::playout::PlayoutCommand;
+use media::recording::sealed::SealingKey;
 use media::session::{Agreement, SessionConfig};
 use sip::dialog::DialogId;
 use sip::endpoint::flow::{Flow, Hop};
@@ -153,6 +154,18 @@ pub trait MediaStream: Send {
     fn start_recording(&self, recording: RecordingSpec);
     /// Closes the file.
     fn stop_recording(&self);
+    /// Records the whole call from now on, both voices; [`Mail::CallRecorded`] follows the end of the
+    /// stream.
+    fn record_call(&self, recording: CallRecordingSpec);
+}
+
+/// A recording of a whole call.
+#[derive(Debug, Clone)]
+pub struct CallRecordingSpec {
+    /// The file to write.
+    pub path: PathBuf,
+    /// The key that it is sealed with, if it is.
+    pub key: Option<SealingKey>,
 }
 
 /// A recording of the caller's side.

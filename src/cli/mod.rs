@@ -5,6 +5,7 @@ mod call;
 mod calls;
 mod control;
 mod load;
+mod recording;
 mod reload;
 mod serve;
 mod speech;
@@ -66,6 +67,9 @@ enum Command {
     /// Work on tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Work on recordings of calls.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// Work on spoken sentences.
     #[command(subcommand)]
     Speech(speech::Command),
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reload) => reload::run(&cli.common),
         Some(Command::Check) => serve::check(&cli.common),
         Some(Command::Tenant(command)) => tenant::run(&cli.common, &command),
+        Some(Command::Recording(command)) => recording::run(&cli.common, &command),
         Some(Command::Speech(command)) => speech::run(&command),
     };
     match result {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use media::recording::sealed::SealingKey;
 use tracing_subscriber::EnvFilter;
 
 use super::Common;
@@ -76,6 +77,11 @@ pub(crate) fn data_directory(common: &Common) -> Result<PathBuf, String> {
         Some(data) => Ok(data.clone()),
         None => load(common, Flags::default()).map(|loaded| loaded.config.service.data),
     }
+}
+
+/// The key that recordings are sealed with, if the configuration has one.
+pub(crate) fn recording_key(common: &Common) -> Result<Option<SealingKey>, String> {
+    load(common, Flags::default()).map(|loaded| loaded.config.service.recording_key)
 }
 
 fn load(common: &Common, flags: Flags) -> Result<Loaded, String> {

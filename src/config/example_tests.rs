@@ -9,13 +9,18 @@ const TRACE: &str = include_str!("../../config/trace-example.toml");
 const TRUNKS: &str = include_str!("../../config/trunk-example.toml");
 
 fn environment(name: &str) -> Option<String> {
-    ["CARRIER_PASSWORD", "PEER_PASSWORD", "RECEPTION_PASSWORD"].contains(&name).then(|| "secret".to_owned())
+    match name {
+        "CARRIER_PASSWORD" | "PEER_PASSWORD" | "RECEPTION_PASSWORD" => Some("secret".to_owned()),
+        "OFFHOOK_RECORDING_KEY" => Some("5a".repeat(32)),
+        _ => None,
+    }
 }
 
 /// Loads a text as if it lay beside a file with the carrier's password.
 fn load(text: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("carrier.password"), "secret\n").unwrap();
+    std::fs::write(directory.path().join("recording.key"), format!("{}\n", "5a".repeat(32))).unwrap();
     let file = directory.path().join("offhook.toml");
     std::fs::write(&file, text).unwrap();
     match Config::load(Some(&file), &Overrides::default(), &environment) {
@@ -76,10 +81,19 @@ fn the_service_example_holds_the_defaults() {
 
 #[test]
 fn the_service_example_loads_with_its_optional_keys() {
-    let config = load(&with_optional_keys(SERVICE)).config;
-    assert_eq!(config.service.advertised_address, Some("203.0.113.7".parse().unwrap()));
-    assert_eq!(config.service.workers.media.map(u16::from), Some(2));
-    assert_eq!(config.trunks.len(), 1);
+    let places = ["recording_key_file", "recording_key_env", "recording_key"];
+    for place in places {
+        let text: String = with_optional_keys(SERVICE)
+            .lines()
+            .filter(|line| key_of(line).is_none_or(|key| key == place || !places.contains(&key)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config = load(&text).config;
+        assert_eq!(config.service.advertised_address, Some("203.0.113.7".parse().unwrap()));
+        assert_eq!(config.service.workers.media.map(u16::from), Some(2));
+        assert_eq!(config.trunks.len(), 1);
+        assert!(config.service.recording_key.is_some(), "{place}");
+    }
 }
 
 #[test]

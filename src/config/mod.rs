@@ -31,7 +31,7 @@ pub use trace::{Hep, StoreTraces, Trace};
 pub use trunk::{
     Admission, Authentication, CallerNumberSource, Codec, DialedNumberSource, DtmfMode, HealthCheck,
     Identity, MediaPolicy, MediaSource, Mode, Numbers, ReferPolicy, Registrar, SessionTimer,
-    SessionTimerPolicy, ShownIdentity, Sources, Transport, Trunk,
+    SessionTimerPolicy, ShownIdentity, Sources, SrtpMode, Transport, Trunk,
 };
 
 use problem::Sink;

@@ -142,6 +142,9 @@ pub enum ProblemKind {
     /// An address range whose address isn't the first of the range.
     #[error("the address is inside the network; write \"{0}\" for the whole network, or the address alone")]
     InsideNetwork(Cidr),
+    /// A key for recordings that isn't one.
+    #[error("is no key: write 32 random bytes in hexadecimal, as `openssl rand -hex 32` makes them")]
+    NotAKey,
     /// A key that this configuration needs.
     #[error("is missing; {0}")]
     Missing(&'static str),
@@ -229,6 +232,11 @@ pub enum WarningKind {
     /// A wildcard address that peers would be told.
     #[error("`sip` listens on every address; set `advertised_address` to the one that peers reach")]
     NoAdvertisedAddress,
+    /// Keys of media where anybody on the way reads them.
+    #[error(
+        "the keys of SRTP are in the signalling, which this trunk sends in the clear; set `transport = \"tls\"`"
+    )]
+    KeysInTheClear,
 }
 
 fn nearest_or_all(nearest: Option<&str>, known: &[&str]) -> String {

@@ -6,11 +6,13 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use media::recording::sealed::SealingKey;
+
 use super::address::PortRange;
 use super::choice::choice;
 use super::problem::{ProblemKind, Sink, WarningKind};
 use super::reader::Table;
-use super::secret::Surroundings;
+use super::secret::{self, Surroundings};
 use super::tls::{self, ServiceTls};
 use super::value::Located;
 
@@ -43,6 +45,8 @@ pub struct Service {
     pub workers: Workers,
     /// How log lines look. Default `text`.
     pub log_format: LogFormat,
+    /// The key that recordings of calls are sealed with. Default: none, they are plain.
+    pub recording_key: Option<SealingKey>,
 }
 
 /// How many threads do what. `None` stands for one per core.
@@ -164,6 +168,7 @@ pub(super) fn read(
             media: workers(&mut table, "media_workers", overrides.media_workers, sink),
         },
         log_format: overrides.log_format.unwrap_or(table.or("log_format", LogFormat::Text, sink)),
+        recording_key: recording_key(&mut table, around, sink),
     };
     let demo = table.take("demo_trunk", sink).map(|l| l.value);
     check(&service, &table, &places, sink);
@@ -204,6 +209,35 @@ fn check(service: &Service, table: &Table<'_>, places: &Places, sink: &mut Sink<
         let place = places.advertised.clone();
         sink.problem(place, table.subject("advertised_address"), ProblemKind::NotAnAddress);
     }
+}
+
+fn recording_key(
+    table: &mut Table<'_>,
+    around: &Surroundings<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<SealingKey> {
+    let text =
+        secret::read_text(table, ["recording_key_file", "recording_key_env", "recording_key"], around, sink)?;
+    let key = parse_key(&text);
+    if key.is_none() {
+        let place = ["recording_key_file", "recording_key_env", "recording_key"];
+        let key = place.into_iter().find(|key| table.has(key)).unwrap_or("recording_key_file");
+        sink.problem(table.key_span(key), table.subject(key), ProblemKind::NotAKey);
+    }
+    key
+}
+
+/// 32 bytes in hexadecimal.
+pub(crate) fn parse_key(text: &str) -> Option<SealingKey> {
+    let text = text.trim();
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(SealingKey::new(key))
 }
 
 fn connections(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Connections {

@@ -139,6 +139,10 @@ fn mistakes_are_told_with_place_and_remedy() {
         ),
         ("service = 3\n", "key `service`: holds a value of type integer; write a table"),
         ("[trunk]\nname = 'x'\n", "[[trunk]] with two brackets"),
+        (
+            "[service]\nrecording_key = 'secret'\n",
+            "key `recording_key`: is no key: write 32 random bytes in hexadecimal",
+        ),
         ("[service]\nsip = \n", "f.toml:2:7: not valid TOML"),
         ("[service]\nsip = '127.0.0.1:1'\nsip = '127.0.0.1:2'\n", "f.toml:3:1: not valid TOML"),
     ] {
@@ -155,8 +159,12 @@ fn mistakes_of_trunks_name_the_trunk() {
         ("expires = 10\n", "write a number from 30 to 86400"),
         ("codecs = []\n", "is empty"),
         ("codecs = ['pcma', 'pcma']\n", "f.toml:6:19: trunk \"a\", key `codecs`: holds an entry twice"),
-        ("codecs = ['pcma', 'opus']\n", "f.toml:6:19: trunk \"a\", key `codecs`: \"opus\" is not a choice"),
+        ("codecs = ['pcma', 'g729']\n", "f.toml:6:19: trunk \"a\", key `codecs`: \"g729\" is not a choice"),
         ("codecs = 'pcma'\n", "a list in brackets"),
+        ("srtp = 'on'\n", "\"on\" is not a choice"),
+        ("ptime_ms = 25\n", "write 10, 20, 30, 40, 50 or 60"),
+        ("jitter_min_ms = 150\n", "above `jitter_max_ms`"),
+        ("jitter_max_ms = 500\n", "write a number from 20 to 200"),
         ("default_country = 'France'\n", "two letters of ISO 3166-1"),
         ("sources = ['192.0.2.9/24']\n", "write \"192.0.2.0/24\" for the whole network"),
         ("sources = ['192.0.2.0/40']\n", "such as \"192.0.2.7\" or \"192.0.2.0/24\""),
@@ -247,6 +255,9 @@ fn questionable_settings_are_warned_of() {
     assert_eq!(warned(&format!("{REGISTER}password = 'x'\n")), [WarningKind::InlinePassword]);
     assert_eq!(warned(&OPEN.replace("192.0.2.0/24", "0.0.0.0/0")), [WarningKind::OpenToAll]);
     assert_eq!(warned("[service]\nsip = '0.0.0.0:5060'\n"), [WarningKind::NoAdvertisedAddress]);
+    assert_eq!(warned(&format!("{REGISTER}srtp = 'require'\n")), [WarningKind::KeysInTheClear]);
+    assert!(warned(&format!("{REGISTER}srtp = 'require'\ntransport = 'tls'\n")).is_empty());
+    assert!(warned(&format!("{OPEN}srtp = 'offer'\n")).is_empty(), "whoever calls may do so over TLS");
     assert!(warned("[service]\nsip = '0.0.0.0:5060'\nadvertised_address = '203.0.113.7'\n").is_empty());
 }
 

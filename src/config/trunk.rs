@@ -214,6 +214,14 @@ pub struct MediaPolicy {
     pub dtmf: DtmfMode,
     /// Where media may come from. Default `address`.
     pub source: MediaSource,
+    /// Whether media is encrypted. Default `off`.
+    pub srtp: SrtpMode,
+    /// Packet time that our own offers ask for, in milliseconds. Default 20.
+    pub ptime_ms: u8,
+    /// Bounds of the jitter buffer's delay in milliseconds. Default 40 to 120.
+    pub jitter_min_ms: u16,
+    /// See `jitter_min_ms`.
+    pub jitter_max_ms: u16,
 }
 
 choice! {
@@ -223,6 +231,22 @@ choice! {
         Pcma = "pcma",
         /// G.711 µ-law.
         Pcmu = "pcmu",
+        /// G.722 at 64 kbit/s: wide-band.
+        G722 = "g722",
+        /// Opus; only in builds with the feature `opus`.
+        Opus = "opus",
+    }
+}
+
+choice! {
+    /// Whether media is encrypted (SRTP with keys from SDP, RFC 4568).
+    SrtpMode {
+        /// Never: offers of SRTP alone are refused.
+        Off = "off",
+        /// With who can.
+        Offer = "offer",
+        /// Always: calls without it are refused.
+        Require = "require",
     }
 }
 
@@ -444,7 +468,15 @@ impl Default for Numbers {
 
 impl Default for MediaPolicy {
     fn default() -> Self {
-        Self { codecs: vec![Codec::Pcma, Codec::Pcmu], dtmf: DtmfMode::Rfc4733, source: MediaSource::Address }
+        Self {
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            dtmf: DtmfMode::Rfc4733,
+            source: MediaSource::Address,
+            srtp: SrtpMode::Off,
+            ptime_ms: 20,
+            jitter_min_ms: 40,
+            jitter_max_ms: 120,
+        }
     }
 }
 

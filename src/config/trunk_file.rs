@@ -11,8 +11,8 @@ use super::reader::Table;
 use super::secret::{self, Surroundings};
 use super::tls;
 use super::trunk::{
-    Admission, HealthCheck, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy,
-    Registrar, SessionTimer, SourceWord, Sources, Transport, Trunk,
+    Admission, Codec, HealthCheck, Identity, MediaPolicy, MediaSource, Mode, ModeWord, Numbers, ReferPolicy,
+    Registrar, SessionTimer, SourceWord, Sources, SrtpMode, Transport, Trunk,
 };
 use super::value::{Line, Located};
 use crate::ids::TrunkName;
@@ -84,13 +84,18 @@ fn read_keys(
     let credentials = credentials(table, word, user.clone(), around, sink);
     let transport = table.or("transport", Transport::Udp, sink);
     let authentication = super::auth_inbound::read(table, around, sink);
+    let media = media(table, sink);
+    let clear = matches!(transport, Transport::Udp | Transport::Tcp) && word != Some(ModeWord::Open);
+    if clear && media.srtp != SrtpMode::Off {
+        sink.warn(table.key_span("srtp"), table.subject("srtp"), WarningKind::KeysInTheClear);
+    }
     let trunk = Trunk {
         transport,
         tls: tls::trunk(table, mode.as_ref(), transport, around, sink),
         credentials,
         identity: identity(table, user, mode.as_ref(), sink),
         numbers: numbers(table, sink),
-        media: media(table, sink),
+        media,
         session_timer: session_timer(table, sink),
         refer: table.or("refer", ReferPolicy::Sip, sink),
         admission: admission(table, mode.as_ref(), authentication.is_some(), sink),
@@ -213,7 +218,11 @@ fn numbers(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Numbers {
 
 fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
     let defaults = MediaPolicy::default();
-    let codecs = table.list("codecs", sink).map_or(defaults.codecs, |l| l.value);
+    let codecs = codecs(table, defaults.codecs, sink);
+    let srtp = table.or("srtp", defaults.srtp, sink);
+    let ptime_ms = ptime(table, sink).unwrap_or(defaults.ptime_ms);
+    let (jitter_min_ms, jitter_max_ms) =
+        jitter(table, (defaults.jitter_min_ms, defaults.jitter_max_ms), sink);
     let dtmf = table.or("dtmf", defaults.dtmf, sink);
     let source = table.or("media_source", SourceWord::Address, sink);
     let prefixes = table.list::<Cidr>("media_prefixes", sink).map(|l| l.value);
@@ -227,7 +236,42 @@ fn media(table: &mut Table<'_>, sink: &mut Sink<'_>) -> MediaPolicy {
         SourceWord::Address => MediaSource::Address,
         SourceWord::Latch => MediaSource::Latch { prefixes: prefixes.unwrap_or_default() },
     };
-    MediaPolicy { codecs, dtmf, source }
+    MediaPolicy { codecs, dtmf, source, srtp, ptime_ms, jitter_min_ms, jitter_max_ms }
+}
+
+fn codecs(table: &mut Table<'_>, default: Vec<Codec>, sink: &mut Sink<'_>) -> Vec<Codec> {
+    let Some(listed) = table.list::<Codec>("codecs", sink) else { return default };
+    if !cfg!(feature = "opus") && listed.value.contains(&Codec::Opus) {
+        let reason = "this build has no Opus: leave it out, or build with `--features opus`";
+        refuse(table, &["codecs"], reason, sink);
+    }
+    listed.value
+}
+
+fn jitter(table: &mut Table<'_>, default: (u16, u16), sink: &mut Sink<'_>) -> (u16, u16) {
+    let mut bound = |key, default: u16| {
+        let asked = table.whole(key, 20..=200, sink);
+        asked.and_then(|l| u16::try_from(l.value).ok()).unwrap_or(default)
+    };
+    let (least, most) = (bound("jitter_min_ms", default.0), bound("jitter_max_ms", default.1));
+    if least > most {
+        refuse(table, &["jitter_min_ms"], "it is above `jitter_max_ms`, which is 120 by default", sink);
+    }
+    (least, most)
+}
+
+fn ptime(table: &mut Table<'_>, sink: &mut Sink<'_>) -> Option<u8> {
+    let asked = table.whole("ptime_ms", 10..=60, sink)?;
+    if asked.value % 10 != 0 {
+        refuse(
+            table,
+            &["ptime_ms"],
+            "packets are a multiple of 10 ms long: write 10, 20, 30, 40, 50 or 60",
+            sink,
+        );
+        return None;
+    }
+    u8::try_from(asked.value).ok()
 }
 
 fn session_timer(table: &mut Table<'_>, sink: &mut Sink<'_>) -> SessionTimer {

@@ -258,13 +258,15 @@ impl Lane {
     /// Finds the call that a report is about by our SSRC in it.
     fn take_report(&mut self, compound: &[u8]) {
         for part in rtcp::packets(compound).take(8) {
-            let (RtcpPacket::SenderReport(_, _, Some(block)) | RtcpPacket::ReceiverReport(_, Some(block))) =
-                part
+            let (RtcpPacket::SenderReport(_, _, blocks) | RtcpPacket::ReceiverReport(_, blocks)) = part
             else {
                 continue;
             };
-            if let Some(playing) = self.calls.iter_mut().find(|playing| playing.leg.ssrc() == block.ssrc) {
-                playing.leg.reported(&block);
+            for block in blocks {
+                let its = |playing: &&mut Playing| playing.leg.ssrc() == block.ssrc;
+                if let Some(playing) = self.calls.iter_mut().find(its) {
+                    playing.leg.reported(&block);
+                }
             }
         }
     }

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use super::rtp::{self, Attachment, MediaHandle, RtpEvent, RtpPool, RtpPort};
 use crate::call::actor::Mail;
 use crate::call::machine::RecordingEnd;
-use crate::call::ports::{MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
-use crate::call::record::MediaStats;
+use crate::call::ports::{CallRecordingSpec, MediaPort, MediaPorts, MediaStream, NoPort, RecordingSpec};
+use crate::call::record::{MediaStats, Recording};
 
 impl MediaPorts for RtpPool {
     fn open(&self) -> Result<Box<dyn MediaPort>, NoPort> {
@@ -83,6 +83,10 @@ impl MediaStream for Stream {
     fn stop_recording(&self) {
         self.with(MediaHandle::stop_recording);
     }
+
+    fn record_call(&self, recording: CallRecordingSpec) {
+        self.with(|handle| handle.record_call(rtp::TapeSpec { path: recording.path, key: recording.key }));
+    }
 }
 
 impl From<RtpEvent> for Mail {
@@ -90,6 +94,10 @@ impl From<RtpEvent> for Mail {
         match event {
             RtpEvent::Media(event) => Self::Media(event),
             RtpEvent::Ended(stats) => Self::MediaEnded(Some(Box::new(measured(&stats)))),
+            RtpEvent::RecordingStopped(stopped) if stopped.whole => Self::CallRecorded(Recording {
+                file: relative(&stopped.path),
+                duration_ms: u64::try_from(stopped.length.as_millis()).unwrap_or(u64::MAX),
+            }),
             RtpEvent::RecordingStopped(stopped) => Self::RecordingEnded(match stopped.written {
                 Ok(duration) => RecordingEnd::Kept { file: relative(&stopped.path), duration },
                 Err(error) => {
@@ -109,12 +117,22 @@ fn relative(path: &Path) -> String {
 
 fn measured(stats: &SessionStats) -> MediaStats {
     MediaStats {
-        codec: None,
+        codec: stats.codec.map(|codec| codec.encoding_name().to_owned()),
+        srtp: stats.srtp.map(|suite| suite.name().to_owned()),
         packets_received: stats.received,
         packets_lost: stats.lost,
-        packets_discarded: stats.buffer.late + stats.buffer.duplicate + stats.injected + stats.unproven,
+        packets_discarded: stats.discarded + stats.duplicate,
+        packets_refused: stats.injected + stats.unproven + stats.unauthenticated + stats.replayed,
         packets_sent: stats.sent,
-        jitter_ms: f64::from(stats.jitter_ms),
-        mos: None,
+        packets_sent_lost: stats.remote.map(|remote| remote.lost),
+        concealed_ms: stats.concealed_ms,
+        jitter_ms: tenths(stats.jitter_ms),
+        round_trip_ms: stats.round_trip_ms.map(tenths),
+        mos: stats.mos.map(|mos| (f64::from(mos) * 100.0).round() / 100.0),
     }
+}
+
+/// More digits would be noise.
+fn tenths(ms: f32) -> f64 {
+    (f64::from(ms) * 10.0).round() / 10.0
 }

@@ -161,3 +161,67 @@ fn a_service_that_stops_takes_its_own_calls_back() {
     assert!(service.ended(SOON).success());
     assert_eq!(line.home.only_call().end(), ("cancelled", "us", "drained"));
 }
+
+/// One service calls another: what each has on record of the call.
+fn between(ours: &str, theirs: &str) -> (Record, Option<Record>) {
+    let (home, far) = (Home::new(), Home::new());
+    seed::scenario(&home, "calling-out.json");
+    let trunk =
+        format!("[[trunk]]\nname = \"t\"\nmode = \"open\"\nsources = [\"127.0.0.1\"]\nsrtp = \"{theirs}\"\n");
+    let drain = ["--drain", "1", "--config"];
+    let start = |home: &Home, trunk: &str| {
+        let config = write(home, "trunk.toml", trunk);
+        home.start_with(&[&drain[..], &[config.to_str().unwrap()]].concat())
+    };
+    let other = start(&far, &trunk);
+    let trunk = format!(
+        "[[trunk]]\nname = \"t\"\nmode = \"peer\"\npeer = \"{}\"\noptions_ping_seconds = 0\nsrtp = \"{ours}\"\n",
+        other.sip
+    );
+    let service = start(&home, &trunk);
+    // The French demo tenant of the other one; its agent and ours talk to each other.
+    call(&home, "+33199000001", &[]).unwrap();
+    let up = || far.calls().into_iter().find(|call| call.answered_at.is_some());
+    let ended = || home.calls().into_iter().find(|call| call.ended_at.is_some());
+    let answered =
+        eventually("an answer, or none", SOON, || up().is_some().then_some(true).or(ended().map(|_| false)));
+    if answered {
+        let received = |one: &Service| one.metric("offhook_rtp_received_total");
+        let both = || (received(&service) > 60 && received(&other) > 60).then_some(());
+        eventually("audio both ways", SOON, both);
+    }
+    service.stop();
+    other.stop();
+    (home.only_call(), far.calls().pop().filter(|_| answered))
+}
+
+#[test]
+fn calls_out_are_encrypted_as_the_trunk_says() {
+    for (ours, theirs) in
+        [("require", "require"), ("require", "offer"), ("offer", "offer"), ("offer", "require")]
+    {
+        let (called, taken) = between(ours, theirs);
+        let taken = taken.unwrap_or_else(|| panic!("{ours} to {theirs}: {called:?}"));
+        for side in [&called, &taken] {
+            let media = side.media.as_ref().unwrap();
+            assert_eq!(media.srtp.as_deref(), Some("AEAD_AES_256_GCM"), "{ours} to {theirs}: {side:?}");
+            assert!(
+                media.packets_received > 50 && media.packets_refused == 0,
+                "{ours} to {theirs}: {media:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn calls_out_go_in_the_clear_only_where_both_sides_may() {
+    let (called, taken) = between("offer", "off");
+    let media = called.media.unwrap();
+    assert!(media.srtp.is_none() && media.packets_received > 50, "{media:?}");
+    assert!(taken.unwrap().media.unwrap().srtp.is_none());
+    for (ours, theirs) in [("require", "off"), ("off", "require")] {
+        let (called, taken) = between(ours, theirs);
+        assert!(taken.is_none() && called.answered_at.is_none(), "{ours} to {theirs}: {called:?}");
+        assert_eq!(called.end().2, "rejected_media", "{ours} to {theirs}");
+    }
+}

@@ -26,12 +26,15 @@ pub struct Baresip {
     /// Not to be reached in another namespace.
     console: Option<TcpStream>,
     directory: TempDir,
+    rate: u32,
 }
 
 /// How it is set up.
 pub struct Phone<'a> {
-    /// `PCMU` or `PCMA`.
+    /// `PCMU`, `PCMA`, or `G722`, which is heard at 16 kHz.
     pub codec: &'a str,
+    /// What it does about SRTP: `srtp`, where possible; `srtp-mand`, always. Without it nothing.
+    pub encryption: Option<&'a str>,
     /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
     /// The authority whose servers it talks to, under TLS.
@@ -57,6 +60,7 @@ impl Default for Phone<'_> {
     fn default() -> Self {
         Self {
             codec: "PCMA",
+            encryption: None,
             transport: "udp",
             authority: None,
             proxy: None,
@@ -75,7 +79,7 @@ impl Baresip {
         let directory = TempDir::new().unwrap();
         let console = phone.port + CONSOLE;
         let path = directory.path();
-        write_silence(&path.join("silence.wav"), phone.says);
+        write_silence(&path.join("silence.wav"), phone.rate(), phone.says);
         std::fs::write(path.join("accounts"), phone.accounts()).unwrap();
         std::fs::write(path.join("config"), phone.config(&path.display().to_string(), console)).unwrap();
         let mut command = crate::program::command("baresip", phone.at.map(|(namespace, _)| namespace));
@@ -86,7 +90,7 @@ impl Baresip {
         let program = Program::start("baresip", "baresip-core", &mut command);
         program.line(&["baresip is ready"], SOON);
         let console = phone.at.is_none().then(|| TcpStream::connect((Ipv4Addr::LOCALHOST, console)).unwrap());
-        Self { program, console, directory }
+        Self { program, console, directory, rate: phone.rate() }
     }
 
     /// Calls, and waits for the answer.
@@ -134,12 +138,17 @@ impl Baresip {
             .collect();
         let [file] = &files[..] else { panic!("recordings: {files:?}\n{}", self.program.printed()) };
         let mut wav = hound::WavReader::open(file).unwrap();
-        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (8000, 1));
+        assert_eq!((wav.spec().sample_rate, wav.spec().channels), (self.rate, 1));
         wav.samples::<i16>().map(Result::unwrap).collect()
     }
 }
 
 impl Phone<'_> {
+    /// Samples a second.
+    fn rate(&self) -> u32 {
+        if self.codec == "G722" { 16_000 } else { 8_000 }
+    }
+
     fn address(&self) -> Ipv4Addr {
         self.at.map_or(Ipv4Addr::LOCALHOST, |(_, address)| address)
     }
@@ -148,8 +157,12 @@ impl Phone<'_> {
         let Self { codec, transport, port, .. } = self;
         let address = self.address();
         let mut text = format!(
-            "<sip:caller@{address}:{port};transport={transport}>;regint=0;audio_codecs={codec}/8000/1"
+            "<sip:caller@{address}:{port};transport={transport}>;regint=0;audio_codecs={codec}/{}/1",
+            self.rate()
         );
+        if let Some(encryption) = self.encryption {
+            write!(text, ";mediaenc={encryption}").unwrap();
+        }
         if let Some(proxy) = self.proxy {
             write!(text, ";outbound=\"sip:{proxy};transport={transport}\"").unwrap();
         }
@@ -164,12 +177,13 @@ impl Phone<'_> {
         let mut text = format!(
             "sip_listen {}:{}\ncons_listen 127.0.0.1:{console}\nrtp_ports {}-{}\nsnd_path {directory}\n\
              audio_source aufile,{directory}/silence.wav\naudio_player aubridge,nowhere\n\
-             audio_alert aubridge,nowhere\nausrc_srate 8000\nauplay_srate 8000\nstatmode_default off\n\
+             audio_alert aubridge,nowhere\nausrc_srate {rate}\nauplay_srate {rate}\nstatmode_default off\n\
              module_path /usr/lib/baresip/modules\n",
             self.address(),
             self.port,
             self.port + MEDIA,
             self.port + PORTS - 1,
+            rate = self.rate(),
         );
         if let Some(interface) = self.interface {
             writeln!(text, "net_interface {interface}").unwrap();
@@ -177,7 +191,7 @@ impl Phone<'_> {
         if let Some(authority) = self.authority {
             writeln!(text, "sip_cafile {}\nsip_verify_server yes", authority.display()).unwrap();
         }
-        for module in ["cons", "g711", "aufile", "aubridge", "sndfile"] {
+        for module in ["cons", "g711", "g722", "srtp", "aufile", "aubridge", "sndfile"] {
             writeln!(text, "module {module}.so").unwrap();
         }
         text.push_str("module_tmp account.so\nmodule_app menu.so\n");
@@ -185,15 +199,15 @@ impl Phone<'_> {
     }
 }
 
-fn write_silence(path: &std::path::Path, length: Duration) {
+fn write_silence(path: &std::path::Path, rate: u32, length: Duration) {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: 8000,
+        sample_rate: rate,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let mut wav = hound::WavWriter::create(path, spec).unwrap();
-    for _ in 0..length.as_millis() * 8 {
+    for _ in 0..length.as_millis() * u128::from(rate / 1000) {
         wav.write_sample(0_i16).unwrap();
     }
     wav.finalize().unwrap();

@@ -75,6 +75,78 @@ static ALAW_TO_ULAW: [u8; 256] = {
     table
 };
 
+/// One of the two laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Law {
+    /// µ-law: North America, Japan.
+    Mu,
+    /// A-law: everywhere else.
+    A,
+}
+
+impl Law {
+    /// The codeword of digital silence.
+    #[must_use]
+    pub const fn silence(self) -> u8 {
+        match self {
+            Self::Mu => ULAW_SILENCE,
+            Self::A => ALAW_SILENCE,
+        }
+    }
+
+    /// Decodes one codeword.
+    #[must_use]
+    pub const fn decode(self, codeword: u8) -> i16 {
+        match self {
+            Self::Mu => ulaw_decode(codeword),
+            Self::A => alaw_decode(codeword),
+        }
+    }
+
+    /// Encodes one sample.
+    #[must_use]
+    pub const fn encode(self, sample: i16) -> u8 {
+        match self {
+            Self::Mu => ulaw_encode(sample),
+            Self::A => alaw_encode(sample),
+        }
+    }
+
+    /// Decodes as many codewords as both slices hold; returns how many.
+    pub fn decode_into(self, codewords: &[u8], samples: &mut [i16]) -> usize {
+        match self {
+            Self::Mu => fill(codewords, samples, |&codeword| ulaw_decode(codeword)),
+            Self::A => fill(codewords, samples, |&codeword| alaw_decode(codeword)),
+        }
+    }
+
+    /// Encodes as many samples as both slices hold; returns how many.
+    pub fn encode_into(self, samples: &[i16], codewords: &mut [u8]) -> usize {
+        match self {
+            Self::Mu => fill(samples, codewords, |&sample| ulaw_encode(sample)),
+            Self::A => fill(samples, codewords, |&sample| alaw_encode(sample)),
+        }
+    }
+
+    /// Turns codewords of this law into codewords of `to`; the same law is copied untouched. Returns how many.
+    pub fn transcode_into(self, to: Self, from: &[u8], out: &mut [u8]) -> usize {
+        match (self, to) {
+            (Self::Mu, Self::A) => fill(from, out, |&codeword| ulaw_to_alaw(codeword)),
+            (Self::A, Self::Mu) => fill(from, out, |&codeword| alaw_to_ulaw(codeword)),
+            (Self::Mu, Self::Mu) | (Self::A, Self::A) => fill(from, out, |&codeword| codeword),
+        }
+    }
+}
+
+fn fill<A, B>(from: &[A], to: &mut [B], convert: impl Fn(&A) -> B) -> usize {
+    let mut count = 0;
+    for (input, output) in from.iter().zip(to.iter_mut()) {
+        *output = convert(input);
+        count += 1;
+    }
+    count
+}
+
 /// Decodes a µ-law codeword.
 #[must_use]
 pub const fn ulaw_decode(codeword: u8) -> i16 {

@@ -1,5 +1,6 @@
 //! Keys pressed by the caller, and those we press for somebody else.
 
+pub mod inband;
 pub mod telephone_event;
 
 use std::fmt;

@@ -10,15 +10,15 @@ use smallvec::SmallVec;
 
 use super::Digit;
 
-/// telephone-event/8000: timestamp units in a millisecond.
-const UNITS_PER_MS: u32 = 8;
+/// Timestamp units in a millisecond of telephone-event/8000.
+pub const USUAL_KHZ: u32 = 8;
 /// Length of the payload in bytes (RFC 4733 §2.3).
 pub const PAYLOAD_BYTES: usize = 4;
 /// A press whose end was lost is over when nothing was heard of it for this long: four times the usual 50 ms between
 /// updates (RFC 4733 §2.5.1.2).
 const LOST_END: Duration = Duration::from_millis(200);
-/// An older timestamp within this span (10 s in samples) is a straggler, beyond it a new time base.
-const STRAGGLER_SAMPLES: u32 = 80_000;
+/// An older timestamp within this span is a straggler, beyond it a new time base.
+const STRAGGLER_MS: u32 = 10_000;
 /// A segment of a long event ends when its 16-bit duration is nearly used up (RFC 4733 §2.5.1.3).
 const SEGMENT_END: u16 = 0xE000;
 
@@ -46,8 +46,9 @@ pub struct EventPacket<'a> {
 }
 
 /// Receiving side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EventReceiver {
+    clock_khz: u32,
     ssrc: Option<u32>,
     open: Option<Press>,
     /// The timestamp of the press completed last.
@@ -64,7 +65,18 @@ struct Press {
     heard: Instant,
 }
 
+impl Default for EventReceiver {
+    fn default() -> Self {
+        Self { clock_khz: USUAL_KHZ, ssrc: None, open: None, closed: None }
+    }
+}
+
 impl EventReceiver {
+    /// Tells the clock of telephone-event's timestamps and durations, in kHz.
+    pub fn set_clock(&mut self, clock_khz: u32) {
+        self.clock_khz = clock_khz.max(1);
+    }
+
     /// Takes a packet; returns the presses it completed, in order. Malformed payloads and events that aren't keys are
     /// ignored.
     pub fn handle(&mut self, packet: EventPacket<'_>, now: Instant) -> KeyPresses {
@@ -107,15 +119,16 @@ impl EventReceiver {
     /// Whether the packet belongs to the press completed last or to one before the present.
     fn is_straggler(&self, timestamp: u32) -> bool {
         let behind = |reference: u32| reference.wrapping_sub(timestamp);
-        self.closed.is_some_and(|closed| behind(closed) <= STRAGGLER_SAMPLES)
-            || self.open.is_some_and(|press| (1..=STRAGGLER_SAMPLES).contains(&behind(press.timestamp)))
+        let straggler = STRAGGLER_MS.saturating_mul(self.clock_khz);
+        self.closed.is_some_and(|closed| behind(closed) <= straggler)
+            || self.open.is_some_and(|press| (1..=straggler).contains(&behind(press.timestamp)))
     }
 
     fn close(&mut self) -> Option<KeyPress> {
         let press = self.open.take()?;
         self.closed = Some(press.timestamp);
         let samples = press.carried.saturating_add(u32::from(press.duration));
-        Some(KeyPress { digit: press.digit, duration_ms: samples / UNITS_PER_MS })
+        Some(KeyPress { digit: press.digit, duration_ms: samples / self.clock_khz })
     }
 }
 
@@ -150,8 +163,8 @@ impl Press {
 pub const SEND_QUEUE: usize = 32;
 /// Shortest and longest key sent, in milliseconds: Q.24 asks for 40 ms; one segment holds 8 s.
 const SEND_MS: std::ops::RangeInclusive<u16> = 40..=6_000;
-/// Audio between two keys, beyond the repeated end packets, in samples.
-const PAUSE_SAMPLES: u32 = 40 * UNITS_PER_MS;
+/// Audio between two keys, beyond the repeated end packets.
+const PAUSE_MS: u32 = 40;
 /// −10 dBm0 (RFC 4733 §2.3.3).
 const VOLUME: u8 = 10;
 /// The end is sent three times (RFC 4733 §2.5.1.4).
@@ -160,7 +173,8 @@ const REPEATED_ENDS: u8 = 2;
 /// Sending side: one packet per frame while a key is being sent.
 #[derive(Debug)]
 pub struct EventSender {
-    queue: VecDeque<(Digit, u32)>,
+    clock_khz: u32,
+    queue: VecDeque<(Digit, u16)>,
     state: Sending,
 }
 
@@ -185,26 +199,39 @@ pub struct OutgoingEvent {
 
 impl Default for EventSender {
     fn default() -> Self {
-        Self { queue: VecDeque::with_capacity(SEND_QUEUE), state: Sending::Idle }
+        Self { clock_khz: USUAL_KHZ, queue: VecDeque::with_capacity(SEND_QUEUE), state: Sending::Idle }
     }
 }
 
 impl EventSender {
+    /// Tells the clock of telephone-event's timestamps and durations, in kHz. A key under way keeps its own.
+    pub fn set_clock(&mut self, clock_khz: u32) {
+        self.clock_khz = clock_khz.max(1);
+    }
+
+    /// Whether a key is being sent or waits.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.state, Sending::Idle) || !self.queue.is_empty()
+    }
+
     /// Queues a key, 40–6,000 ms long (clamped); `false` if the queue is full.
     pub fn push(&mut self, digit: Digit, duration_ms: u16) -> bool {
         let duration_ms = duration_ms.clamp(*SEND_MS.start(), *SEND_MS.end());
         let room = self.queue.len() < SEND_QUEUE;
         if room {
-            self.queue.push_back((digit, u32::from(duration_ms) * UNITS_PER_MS));
+            self.queue.push_back((digit, duration_ms));
         }
         room
     }
 
-    /// The event packet for the frame at `timestamp` of `samples`, or `None` when the frame carries audio.
+    /// The event packet for the frame at `timestamp` of `samples` (both of telephone-event's clock), or `None` when the frame carries audio.
     pub fn next(&mut self, timestamp: u32, samples: u32) -> Option<OutgoingEvent> {
         match self.state {
             Sending::Idle => {
-                let (digit, total) = self.queue.pop_front()?;
+                let (digit, duration_ms) = self.queue.pop_front()?;
+                // One segment holds 65,535 units: 1.3 s at 48 kHz.
+                let total = (u32::from(duration_ms) * self.clock_khz).min(u32::from(u16::MAX));
                 Some(self.send(digit, timestamp, samples, total, true))
             }
             Sending::Key { digit, timestamp, sent, total } => {
@@ -212,7 +239,7 @@ impl EventSender {
             }
             Sending::Ends { digit, timestamp, total, left } => {
                 self.state = match left {
-                    0 | 1 => Sending::Pause { left: PAUSE_SAMPLES },
+                    0 | 1 => Sending::Pause { left: PAUSE_MS * self.clock_khz },
                     _ => Sending::Ends { digit, timestamp, total, left: left - 1 },
                 };
                 Some(packet(digit, timestamp, total, false, true))

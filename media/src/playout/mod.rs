@@ -3,6 +3,7 @@
 //! After `End`, an utterance is reported exactly once: `Drained` when its last sample was sent, or `Cleared` when it
 //! was cut. A cut utterance is cut whether or not its `End` had come, and what still arrives for it is dropped.
 
+mod line;
 mod queue;
 pub mod tone;
 
@@ -10,22 +11,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use line::Output;
 pub use queue::Playout;
 
 /// Audio queued at most, in milliseconds: two minutes.
 pub const CAP_MS: u64 = 120_000;
-/// Length of the fade before a cut, in milliseconds.
+/// Length of the fade before a cut or a pause, in milliseconds.
 pub const FADE_MS: usize = 40;
+/// What waits beyond this is held compactly, as code words, in milliseconds.
+pub const LOOSE_MS: usize = 1_000;
 
 /// Identity of something said. Never reused within a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UtteranceId(pub u64);
 
-/// A piece of audio, 8 kHz mono, of any length. Cloning is cheap.
+/// A piece of mono audio of any length. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Chunk {
-    /// Linear samples.
+    /// Linear samples at 8 kHz.
     Pcm(Arc<[i16]>),
+    /// Linear samples at 16 kHz; an odd one at the end is left out.
+    Wide(Arc<[i16]>),
     /// G.711 µ-law codewords.
     Pcmu(Bytes),
     /// G.711 A-law codewords.
@@ -47,8 +53,14 @@ pub enum PlayoutCommand {
         /// The utterance.
         utterance: UtteranceId,
     },
-    /// Fade out within 40 ms, then drop everything that was queued before this command.
+    /// Fade out within 40 ms, and drop everything that was queued before this command. What was heard while fading
+    /// isn't counted. Ends a pause.
     Clear,
+    /// Fade out within 40 ms and stand still. What was heard while fading isn't counted: playout goes on from where it
+    /// was when this command came.
+    Pause,
+    /// Go on from where it paused.
+    Resume,
 }
 
 /// What happened to an utterance.
@@ -65,7 +77,7 @@ pub enum PlayoutEvent {
     Cleared {
         /// The utterance.
         utterance: UtteranceId,
-        /// Audio sent of it, the fade included, in milliseconds (rounded down).
+        /// Audio sent of it, without the fade, in milliseconds (rounded down).
         sent_ms: u64,
         /// Audio that had been queued and was dropped, in milliseconds (rounded up).
         unsent_ms: u64,
@@ -81,11 +93,12 @@ pub struct PlayoutFull {
 }
 
 impl Chunk {
-    /// Length in samples.
+    /// Length in units of 1/8000 s: samples, if it is narrow-band.
     #[must_use]
     pub fn samples(&self) -> usize {
         match self {
             Self::Pcm(samples) => samples.len(),
+            Self::Wide(samples) => samples.len() / 2,
             Self::Pcmu(codewords) | Self::Pcma(codewords) => codewords.len(),
         }
     }
@@ -95,6 +108,7 @@ impl std::fmt::Debug for Chunk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let law = match self {
             Self::Pcm(_) => "Pcm",
+            Self::Wide(_) => "Wide",
             Self::Pcmu(_) => "Pcmu",
             Self::Pcma(_) => "Pcma",
         };

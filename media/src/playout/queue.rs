@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::{CAP_MS, Chunk, FADE_MS, PlayoutCommand, PlayoutEvent, PlayoutFull, UtteranceId};
+use super::line::{Line, Output, Store};
+use super::{CAP_MS, Chunk, FADE_MS, LOOSE_MS, PlayoutCommand, PlayoutEvent, PlayoutFull, UtteranceId};
 use crate::SAMPLES_PER_MS;
 use crate::codec::Codec;
 
@@ -13,6 +14,8 @@ const MAX_ENTRIES: usize = 16_384;
 /// Cut utterances remembered, so that audio still under way for them is dropped.
 const REMEMBERED_CUTS: usize = 32;
 const FADE_SAMPLES: usize = FADE_MS * SAMPLES_PER_MS;
+/// Length of the rise after a pause: 5 ms.
+const RISE_SAMPLES: usize = 5 * SAMPLES_PER_MS;
 
 /// The queue of one call. Nothing is allocated when a frame is drawn.
 #[derive(Debug)]
@@ -21,25 +24,31 @@ pub struct Playout {
     /// Samples in `queue`.
     queued: usize,
     cap: usize,
-    /// While a cut fades: the samples at the head of the queue that are left of the fade, and its whole length.
-    fade: Option<Fade>,
+    /// What is still heard of a fade, before anything of the queue.
+    tail: Tail,
+    paused: bool,
     /// Utterances begun and not yet reported, in order.
     live: VecDeque<Live>,
     cut: VecDeque<UtteranceId>,
     events: VecDeque<PlayoutEvent>,
+    line: Line,
+    /// Units of the rise after a pause that are left.
+    rise: usize,
+}
+
+/// A fade: made when it began, and counted for nothing, since nobody understands half a word that dies away.
+#[derive(Debug, Default)]
+struct Tail {
+    samples: Box<[i16]>,
+    at: usize,
+    /// What fades will be said again: it is in the queue still.
+    again: bool,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Audio { utterance: UtteranceId, chunk: Chunk, from: usize, to: usize },
+    Audio { utterance: UtteranceId, store: Store, from: usize, to: usize },
     End { utterance: UtteranceId },
-    Cut { utterance: UtteranceId, unsent: usize },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Fade {
-    left: usize,
-    total: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +68,24 @@ impl Playout {
     #[must_use]
     pub fn new(cap_ms: u64) -> Self {
         Self {
-            queue: VecDeque::with_capacity(64),
+            queue: VecDeque::with_capacity(16),
             queued: 0,
+            tail: Tail::default(),
+            paused: false,
             cap: usize::try_from(cap_ms).unwrap_or(usize::MAX).saturating_mul(SAMPLES_PER_MS),
-            fade: None,
             live: VecDeque::with_capacity(8),
             cut: VecDeque::with_capacity(REMEMBERED_CUTS),
             events: VecDeque::with_capacity(8),
+            line: Line::new(Codec::Pcma),
+            rise: 0,
         }
+    }
+
+    /// Tells the codec of the line: playout renders to its rate. What is queued stays as it is.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.line = Line::new(codec);
+        // A fade under way has the wrong rate now.
+        self.tail = Tail::default();
     }
 
     /// Takes a command.
@@ -81,22 +100,32 @@ impl Playout {
                 self.clear();
                 Ok(())
             }
+            PlayoutCommand::Pause => {
+                self.pause();
+                Ok(())
+            }
+            PlayoutCommand::Resume => {
+                self.resume();
+                Ok(())
+            }
         }
     }
 
-    /// Draws the next samples as codewords, silence where there is no audio. Returns how many were audio.
-    pub fn fill(&mut self, codec: Codec, out: &mut [u8]) -> usize {
-        let (mut rest, mut played) = (out, 0);
-        while !rest.is_empty() {
-            let count = self.draw(codec, rest);
+    /// Draws the next samples in the form of the line that [`Playout::set_codec`] told, silence where there is no
+    /// audio. Returns how many units of 1/8000 s were audio that counts as heard.
+    pub fn fill(&mut self, mut out: Output<'_>) -> usize {
+        let units = out.units();
+        let faded = self.tail.play(self.line.scale(), &mut out);
+        let mut done = faded;
+        while done < units && !self.paused {
+            let count = self.draw(&mut out.part(done, units));
             if count == 0 {
                 break;
             }
-            played += count;
-            rest = rest.get_mut(count..).unwrap_or_default();
+            done += count;
         }
-        rest.fill(codec.silence());
-        played
+        out.part(done, units).fill_silence();
+        done - faded
     }
 
     /// Audio queued, in milliseconds (rounded down).
@@ -108,7 +137,20 @@ impl Playout {
     /// Whether nothing is left to play.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queued == 0
+        self.queued == 0 && self.tail.is_over()
+    }
+
+    /// Whether playout was told to stand still.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Bytes of audio held that nobody else holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let bytes = |entry: &Entry| if let Entry::Audio { store, .. } = entry { store.bytes() } else { 0 };
+        self.queue.iter().map(bytes).sum()
     }
 
     /// What happened since the last call, oldest first.
@@ -126,8 +168,12 @@ impl Playout {
         }
         self.check_entries()?;
         self.begin(utterance);
+        let store = Store::new(chunk);
+        self.line.prepare(&store);
+        let waits = self.queued + samples > LOOSE_MS * SAMPLES_PER_MS;
+        let store = if waits { store.compact(self.line.law) } else { store };
         self.queued += samples;
-        self.queue.push_back(Entry::Audio { utterance, chunk, from: 0, to: samples });
+        self.queue.push_back(Entry::Audio { utterance, store, from: 0, to: samples });
         Ok(())
     }
 
@@ -158,18 +204,18 @@ impl Playout {
     }
 
     /// Draws from the entry at the head; 0 when there is no audio.
-    fn draw(&mut self, codec: Codec, out: &mut [u8]) -> usize {
-        let Some(Entry::Audio { utterance, chunk, from, to }) = self.queue.front_mut() else { return 0 };
-        let (utterance, room) = (*utterance, out.len().min(*to - *from));
-        let room = self.fade.map_or(room, |fade| room.min(fade.left));
-        let count = chunk.encode(*from, codec, out.get_mut(..room).unwrap_or_default());
+    fn draw(&mut self, out: &mut Output<'_>) -> usize {
+        let Some(Entry::Audio { utterance, store, from, to }) = self.queue.front_mut() else { return 0 };
+        let (utterance, room) = (*utterance, out.units().min(*to - *from));
+        let mut out = out.part(0, room);
+        let count = self.line.render(store, *from, &mut out);
         *from += count;
         let used_up = from == to;
-        if let Some(fade) = &mut self.fade {
-            fade.apply(codec, out.get_mut(..count).unwrap_or_default());
-            if fade.left == 0 {
-                self.fade = None;
-            }
+        if self.rise > 0 {
+            out.part(0, count).turn_down(|| {
+                self.rise = self.rise.saturating_sub(1);
+                (RISE_SAMPLES - self.rise) * 1_024 / RISE_SAMPLES
+            });
         }
         if let Some(live) = self.live.iter_mut().find(|live| live.utterance == utterance) {
             live.sent += count;
@@ -182,21 +228,13 @@ impl Playout {
         count
     }
 
-    /// Reports the ends and cuts that have reached the head of the queue.
+    /// Reports the ends that have reached the head of the queue.
     fn settle(&mut self) {
-        while let Some(Entry::End { .. } | Entry::Cut { .. }) = self.queue.front() {
-            let event = match self.queue.pop_front() {
-                Some(Entry::End { utterance }) => {
-                    PlayoutEvent::Drained { utterance, sent_ms: ms(self.take_live(utterance)) }
-                }
-                Some(Entry::Cut { utterance, unsent }) => PlayoutEvent::Cleared {
-                    utterance,
-                    sent_ms: ms(self.take_live(utterance)),
-                    unsent_ms: ms(unsent + SAMPLES_PER_MS - 1),
-                },
-                Some(Entry::Audio { .. }) | None => return,
-            };
-            self.events.push_back(event);
+        while let Some(Entry::End { utterance }) = self.queue.front() {
+            let utterance = *utterance;
+            self.queue.pop_front();
+            let sent_ms = ms(self.take_live(utterance));
+            self.events.push_back(PlayoutEvent::Drained { utterance, sent_ms });
         }
     }
 
@@ -205,82 +243,105 @@ impl Playout {
         position.and_then(|position| self.live.remove(position)).map_or(0, |live| live.sent)
     }
 
-    /// Keeps 40 ms (or what is left of a fade under way), drops the rest, and puts a cut behind the fade for every
-    /// utterance that isn't completely inside it.
-    fn clear(&mut self) {
-        let keep = self.fade.map_or(FADE_SAMPLES, |fade| fade.left);
-        let (mut kept, mut dropped) = (0, SmallVec::<[(UtteranceId, usize); 4]>::new());
-        let mut settled = SmallVec::<[UtteranceId; 4]>::new();
-        let mut faded = VecDeque::with_capacity(64);
-        for entry in self.queue.drain(..) {
-            match entry {
-                Entry::Audio { utterance, chunk, from, to } => {
-                    let take = (to - from).min(keep - kept);
-                    kept += take;
-                    add(&mut dropped, utterance, to - from - take);
-                    if take > 0 {
-                        faded.push_back(Entry::Audio { utterance, chunk, from, to: from + take });
-                    }
+    /// Stands still from here on.
+    fn pause(&mut self) {
+        if self.paused {
+            return;
+        }
+        self.paused = true;
+        if self.tail.is_over() {
+            self.tail = Tail { again: true, ..self.fading() };
+        }
+    }
+
+    /// Goes on from where it stood still: what faded is said again.
+    fn resume(&mut self) {
+        if !self.paused {
+            return;
+        }
+        self.paused = false;
+        self.rise = RISE_SAMPLES;
+        if self.tail.again {
+            self.tail = Tail::default();
+        }
+    }
+
+    /// The next 40 ms of the queue, dying away.
+    fn fading(&self) -> Tail {
+        let scale = self.line.scale();
+        let mut faded = Vec::with_capacity(FADE_SAMPLES * scale);
+        let total = FADE_SAMPLES.min(self.queued);
+        let mut gains = (1..=total).rev().map(|left| left * 1_024 / total);
+        'entries: for entry in &self.queue {
+            let Entry::Audio { store, from, to, .. } = entry else { continue };
+            let mut at = *from;
+            while at < *to {
+                let mut samples = [0; 320];
+                let room = 320 / scale;
+                let count = self.line.render_linear(store, at, (*to - at).min(room), &mut samples);
+                if count == 0 {
+                    break;
                 }
-                Entry::End { utterance } => {
-                    if !dropped.iter().any(|(known, _)| *known == utterance) {
-                        settled.push(utterance);
-                        faded.push_back(Entry::End { utterance });
-                    }
-                }
-                Entry::Cut { utterance, unsent } => {
-                    settled.push(utterance);
-                    faded.push_back(Entry::Cut { utterance, unsent });
+                at += count;
+                for unit in samples.chunks(scale).take(count) {
+                    let Some(gain) = gains.next() else { break 'entries };
+                    faded.extend(unit.iter().map(|sample| super::line::scale(*sample, gain)));
                 }
             }
         }
-        for live in &self.live {
-            if settled.contains(&live.utterance) {
+        Tail { samples: faded.into(), at: 0, again: false }
+    }
+
+    /// Drops everything, and reports it at once: what is heard from here on is a fade.
+    fn clear(&mut self) {
+        if self.tail.is_over() && !self.paused {
+            self.tail = self.fading();
+        }
+        self.tail.again = false;
+        self.paused = false;
+        self.rise = 0;
+        let (mut dropped, mut ended) =
+            (SmallVec::<[(UtteranceId, usize); 4]>::new(), SmallVec::<[_; 4]>::new());
+        for entry in self.queue.drain(..) {
+            match entry {
+                Entry::Audio { utterance, from, to, .. } => add(&mut dropped, utterance, to - from),
+                Entry::End { utterance } => ended.push(utterance),
+            }
+        }
+        self.queued = 0;
+        for live in self.live.drain(..) {
+            let (utterance, sent_ms) = (live.utterance, ms(live.sent));
+            let unsent =
+                dropped.iter().find(|(known, _)| *known == utterance).map_or(0, |(_, samples)| *samples);
+            if unsent == 0 && ended.contains(&utterance) {
+                self.events.push_back(PlayoutEvent::Drained { utterance, sent_ms });
                 continue;
             }
-            let unsent =
-                dropped.iter().find(|(known, _)| *known == live.utterance).map_or(0, |(_, samples)| *samples);
-            faded.push_back(Entry::Cut { utterance: live.utterance, unsent });
+            let unsent_ms = ms(unsent + SAMPLES_PER_MS - 1);
+            self.events.push_back(PlayoutEvent::Cleared { utterance, sent_ms, unsent_ms });
             if self.cut.len() == REMEMBERED_CUTS {
                 self.cut.pop_front();
             }
-            self.cut.push_back(live.utterance);
-        }
-        self.queue = faded;
-        self.queued = kept;
-        self.fade = match self.fade {
-            _ if kept == 0 => None,
-            Some(under_way) => Some(under_way),
-            None => Some(Fade { left: kept, total: kept }),
-        };
-        self.settle();
-    }
-}
-
-impl Fade {
-    /// Turns down codewords on the way from full volume to none.
-    fn apply(&mut self, codec: Codec, codewords: &mut [u8]) {
-        for codeword in codewords {
-            let gain = self.left * 1_024 / self.total.max(1);
-            let sample = i32::from(codec.decode(*codeword)) * i32::try_from(gain).unwrap_or(0) / 1_024;
-            *codeword = codec.encode(i16::try_from(sample).unwrap_or(0));
-            self.left = self.left.saturating_sub(1);
+            self.cut.push_back(utterance);
         }
     }
 }
 
-impl Chunk {
-    /// Writes codewords from sample `from` on; the chunk's own law is copied untouched. Returns how many.
-    fn encode(&self, from: usize, codec: Codec, out: &mut [u8]) -> usize {
-        match self {
-            Self::Pcm(samples) => codec.encode_into(samples.get(from..).unwrap_or_default(), out),
-            Self::Pcmu(codewords) => {
-                Codec::Pcmu.transcode_into(codec, codewords.get(from..).unwrap_or_default(), out)
-            }
-            Self::Pcma(codewords) => {
-                Codec::Pcma.transcode_into(codec, codewords.get(from..).unwrap_or_default(), out)
-            }
+impl Tail {
+    fn is_over(&self) -> bool {
+        self.at >= self.samples.len()
+    }
+
+    /// Writes what is left of it; returns the units.
+    fn play(&mut self, scale: usize, out: &mut Output<'_>) -> usize {
+        if self.is_over() {
+            return 0;
         }
+        let left = self.samples.get(self.at..).unwrap_or_default();
+        let now = left.get(..left.len().min(out.units() * scale)).unwrap_or_default();
+        out.write(now);
+        self.at += now.len();
+        now.len() / scale
     }
 }
 

@@ -1,19 +1,23 @@
-//! RTCP (RFC 3550 §6), as far as a telephone call needs it: sender and receiver reports and BYE out, a bounded and
-//! panic-free walk over compound packets in.
+//! RTCP (RFC 3550 §6), as far as a telephone call needs it: sender and receiver reports, CNAME and BYE out, a bounded
+//! and panic-free walk over compound packets in.
 
 /// One reception report block (RFC 3550 §6.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReportBlock {
     /// The stream it is about.
     pub ssrc: u32,
     /// Loss since the last report, in 256ths.
     pub fraction_lost: u8,
-    /// Loss since the start; at most 23 bits.
-    pub cumulative_lost: u32,
+    /// Loss since the start, in 24 bits; below zero when packets were doubled.
+    pub cumulative_lost: i32,
     /// Extended highest sequence number received.
     pub highest_sequence: u32,
     /// Interarrival jitter in timestamp units.
     pub jitter: u32,
+    /// Middle 32 bits of the NTP time of the last SR received; zero without one.
+    pub last_report: u32,
+    /// Time since then, in 1/65536 s.
+    pub since_last_report: u32,
 }
 
 /// Sender information of an SR (RFC 3550 §6.4.1).
@@ -32,24 +36,52 @@ pub struct SenderInfo {
 /// One packet inside a compound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RtcpPacket<'a> {
-    /// Sender report: its SSRC, its sender information, its first report block.
-    SenderReport(u32, SenderInfo, Option<ReportBlock>),
-    /// Receiver report: its SSRC and its first report block.
-    ReceiverReport(u32, Option<ReportBlock>),
+    /// Sender report: its SSRC, its sender information, its report blocks.
+    SenderReport(u32, SenderInfo, Blocks<'a>),
+    /// Receiver report: its SSRC and its report blocks.
+    ReceiverReport(u32, Blocks<'a>),
+    /// Source description: SSRC and CNAME of its first chunk.
+    SourceDescription(u32, &'a [u8]),
     /// BYE of the first SSRC listed, if any is.
     Bye(Option<u32>),
     /// Anything else: packet type and body.
     Other(u8, &'a [u8]),
 }
 
+/// The report blocks of a packet, at most 31.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocks<'a> {
+    count: u8,
+    bytes: &'a [u8],
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = ReportBlock;
+
+    fn next(&mut self) -> Option<ReportBlock> {
+        self.count = self.count.checked_sub(1)?;
+        let mut reader = Reader(self.bytes);
+        let block = reader.block()?;
+        self.bytes = reader.0;
+        Some(block)
+    }
+}
+
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
 const BYE: u8 = 203;
+const CNAME: u8 = 1;
 const SENDER_INFO_BYTES: usize = 20;
 const BLOCK_BYTES: usize = 24;
+/// A canonical name of ours: 96 random bits in base64 (RFC 7022 §4.2).
+pub const CNAME_BYTES: usize = 16;
+/// Header, SSRC, item, and zeros to the next word.
+const SDES_BYTES: usize = 8 + 2 + CNAME_BYTES + 2;
+const BYE_BYTES: usize = 8;
 
-/// Room for any packet written here.
-pub const MAX_BYTES: usize = 8 + SENDER_INFO_BYTES + BLOCK_BYTES;
+/// Room for the longest compound written here: SR with one block, SDES, BYE.
+pub const MAX_BYTES: usize = 8 + SENDER_INFO_BYTES + BLOCK_BYTES + SDES_BYTES + BYE_BYTES;
 
 /// Walks the packets of a compound; stops silently at the first whose length doesn't fit.
 pub fn packets(compound: &[u8]) -> impl Iterator<Item = RtcpPacket<'_>> {
@@ -65,19 +97,42 @@ pub fn packets(compound: &[u8]) -> impl Iterator<Item = RtcpPacket<'_>> {
     })
 }
 
+/// Whether a compound begins as it must: with a report (RFC 3550 A.2).
+#[must_use]
+pub fn is_compound(bytes: &[u8]) -> bool {
+    matches!(bytes, [flags, SENDER_REPORT | RECEIVER_REPORT, _, _, _, _, _, _, ..] if flags >> 6 == 2)
+}
+
 fn read(kind: u8, count: u8, body: &[u8]) -> RtcpPacket<'_> {
     let mut reader = Reader(body);
     let parsed = match kind {
-        SENDER_REPORT => reader.word().zip(reader.sender_info()).map(|(ssrc, info)| {
-            RtcpPacket::SenderReport(ssrc, info, if count > 0 { reader.block() } else { None })
-        }),
-        RECEIVER_REPORT => reader
+        SENDER_REPORT => reader
             .word()
-            .map(|ssrc| RtcpPacket::ReceiverReport(ssrc, if count > 0 { reader.block() } else { None })),
+            .zip(reader.sender_info())
+            .map(|(ssrc, info)| RtcpPacket::SenderReport(ssrc, info, Blocks { count, bytes: reader.0 })),
+        RECEIVER_REPORT => {
+            reader.word().map(|ssrc| RtcpPacket::ReceiverReport(ssrc, Blocks { count, bytes: reader.0 }))
+        }
+        SOURCE_DESCRIPTION if count > 0 => {
+            reader.word().zip(cname(reader.0)).map(|(ssrc, name)| RtcpPacket::SourceDescription(ssrc, name))
+        }
         BYE => Some(RtcpPacket::Bye(if count > 0 { reader.word() } else { None })),
         _ => None,
     };
     parsed.unwrap_or(RtcpPacket::Other(kind, body))
+}
+
+/// The CNAME among the items of a chunk.
+fn cname(mut items: &[u8]) -> Option<&[u8]> {
+    while let [kind, length, rest @ ..] = items {
+        let (text, next) = rest.split_at_checked(usize::from(*length))?;
+        match *kind {
+            CNAME => return Some(text),
+            0 => return None,
+            _ => items = next,
+        }
+    }
+    None
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -99,15 +154,40 @@ impl Reader<'_> {
         let ssrc = self.word()?;
         let loss = self.word()?;
         let [fraction_lost, ..] = loss.to_be_bytes();
-        let (highest_sequence, jitter) = (self.word()?, self.word()?);
-        // Last SR and delay since last SR: not used.
-        let _ = (self.word()?, self.word()?);
-        Some(ReportBlock { ssrc, fraction_lost, cumulative_lost: loss & 0xFF_FFFF, highest_sequence, jitter })
+        Some(ReportBlock {
+            ssrc,
+            fraction_lost,
+            // Sign-extended from 24 bits.
+            cumulative_lost: (loss << 8).cast_signed() >> 8,
+            highest_sequence: self.word()?,
+            jitter: self.word()?,
+            last_report: self.word()?,
+            since_last_report: self.word()?,
+        })
     }
 }
 
-/// Writes an SR (with `info`) or an RR (without) into `out`; returns the length, `None` if there is no room.
-pub fn write_report(
+/// Writes a compound: SR (with `info`) or RR (without), the CNAME, and BYE if it is the last. Gives its length, `None` if
+/// there is no room.
+pub fn write_compound(
+    out: &mut [u8],
+    ssrc: u32,
+    info: Option<SenderInfo>,
+    block: Option<ReportBlock>,
+    cname: &[u8; CNAME_BYTES],
+    bye: bool,
+) -> Option<usize> {
+    let report = write_report(out, ssrc, info, block)?;
+    let described = report + write_cname(out.get_mut(report..)?, ssrc, cname)?;
+    if !bye {
+        return Some(described);
+    }
+    let mut writer = Writer::new(out.get_mut(described..)?, BYE, 1, BYE_BYTES)?;
+    writer.word(ssrc)?;
+    Some(described + BYE_BYTES)
+}
+
+fn write_report(
     out: &mut [u8],
     ssrc: u32,
     info: Option<SenderInfo>,
@@ -127,20 +207,27 @@ pub fn write_report(
     }
     if let Some(block) = block {
         writer.word(block.ssrc)?;
-        writer.word(u32::from(block.fraction_lost) << 24 | block.cumulative_lost & 0xFF_FFFF)?;
+        let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7F_FFFF).cast_unsigned();
+        writer.word(u32::from(block.fraction_lost) << 24 | lost & 0xFF_FFFF)?;
         writer.word(block.highest_sequence)?;
         writer.word(block.jitter)?;
-        writer.word(0)?;
-        writer.word(0)?;
+        writer.word(block.last_report)?;
+        writer.word(block.since_last_report)?;
     }
     Some(length)
 }
 
-/// Writes a BYE into `out`; returns the length, `None` if there is no room.
-pub fn write_bye(out: &mut [u8], ssrc: u32) -> Option<usize> {
-    let mut writer = Writer::new(out, BYE, 1, 8)?;
+/// RFC 3550 §6.5: one chunk with one item, ended by at least one zero.
+fn write_cname(out: &mut [u8], ssrc: u32, cname: &[u8; CNAME_BYTES]) -> Option<usize> {
+    let mut writer = Writer::new(out, SOURCE_DESCRIPTION, 1, SDES_BYTES)?;
     writer.word(ssrc)?;
-    Some(8)
+    let item = std::mem::take(&mut writer.0).get_mut(..SDES_BYTES - 8)?;
+    let (head, rest) = item.split_first_chunk_mut::<2>()?;
+    *head = [CNAME, u8::try_from(CNAME_BYTES).ok()?];
+    let (text, end) = rest.split_first_chunk_mut::<CNAME_BYTES>()?;
+    *text = *cname;
+    end.fill(0);
+    Some(SDES_BYTES)
 }
 
 struct Writer<'a>(&'a mut [u8]);
@@ -169,41 +256,72 @@ mod tests {
     const BLOCK: ReportBlock = ReportBlock {
         ssrc: 7,
         fraction_lost: 12,
-        cumulative_lost: 345,
+        cumulative_lost: -345,
         highest_sequence: 70_000,
         jitter: 81,
+        last_report: 5,
+        since_last_report: 6,
     };
     const INFO: SenderInfo =
         SenderInfo { ntp: 0x1234_5678_9ABC_DEF0, timestamp: 160, packets: 3, octets: 480 };
+    const NAME: &[u8; CNAME_BYTES] = b"abcdefghijklmnop";
 
     #[test]
-    fn a_compound_of_report_and_bye_is_read_back() {
-        let mut out = [0; MAX_BYTES + 8];
-        let report = write_report(&mut out, 9, Some(INFO), Some(BLOCK)).unwrap();
-        let bye = write_bye(&mut out[report..], 9).unwrap();
-        let read: Vec<_> = packets(&out[..report + bye]).collect();
-        assert_eq!(read, [RtcpPacket::SenderReport(9, INFO, Some(BLOCK)), RtcpPacket::Bye(Some(9))]);
+    fn a_compound_is_read_back_packet_by_packet() {
+        let mut out = [0xFF; MAX_BYTES];
+        let length = write_compound(&mut out, 9, Some(INFO), Some(BLOCK), NAME, true).unwrap();
+        assert_eq!((length, length % 4), (MAX_BYTES, 0));
+        assert!(is_compound(&out));
+        let mut read = packets(&out);
+        let Some(RtcpPacket::SenderReport(9, INFO, mut blocks)) = read.next() else {
+            panic!("a sender report")
+        };
+        assert_eq!((blocks.next(), blocks.next()), (Some(BLOCK), None));
+        assert_eq!(read.next(), Some(RtcpPacket::SourceDescription(9, NAME)));
+        assert_eq!(read.next(), Some(RtcpPacket::Bye(Some(9))));
+        assert_eq!(read.next(), None);
+        drop(read);
+        assert_eq!(write_compound(&mut out[..MAX_BYTES - 1], 9, Some(INFO), Some(BLOCK), NAME, true), None);
     }
 
     #[test]
-    fn a_receiver_report_without_block_is_eight_bytes() {
+    fn without_anything_to_report_it_is_a_receiver_report() {
         let mut out = [0; MAX_BYTES];
-        assert_eq!(write_report(&mut out, 1, None, None), Some(8));
+        assert_eq!(write_compound(&mut out, 1, None, None, NAME, false), Some(8 + SDES_BYTES));
         assert_eq!(out[..8], [0x80, 201, 0, 1, 0, 0, 0, 1]);
-        assert_eq!(write_report(&mut out[..7], 1, None, None), None);
     }
 
     #[test]
-    fn a_report_that_claims_a_block_it_lacks_has_none() {
-        let read: Vec<_> = packets(&[0x81, 201, 0, 1, 0, 0, 0, 5]).collect();
-        assert_eq!(read, [RtcpPacket::ReceiverReport(5, None)]);
+    fn every_block_is_read_and_a_missing_one_is_not() {
+        let mut out = [0; MAX_BYTES];
+        write_report(&mut out, 1, None, Some(BLOCK)).unwrap();
+        let twice = [&[0x82, 201, 0, 13][..], &out[4..32], &out[8..32]].concat();
+        let Some(RtcpPacket::ReceiverReport(1, blocks)) = packets(&twice).next() else { panic!("a report") };
+        assert_eq!(blocks.collect::<Vec<_>>(), [BLOCK, BLOCK]);
+        let read: Vec<_> = packets(&[0x9F, 201, 0, 1, 0, 0, 0, 5]).collect();
+        assert!(matches!(read[..], [RtcpPacket::ReceiverReport(5, blocks)] if blocks.count() == 0));
         assert_eq!(packets(&[0x81, 201, 0xFF, 0xFF, 0, 0, 0, 5]).count(), 0);
+    }
+
+    #[test]
+    fn a_name_among_other_items_is_found() {
+        let body = [0x81, 202, 0, 4, 0, 0, 0, 5, 2, 3, b'x', b'y', b'z', 1, 3, b'a', b'b', b'c', 0, 0];
+        assert_eq!(packets(&body).next(), Some(RtcpPacket::SourceDescription(5, b"abc")));
+        let cut = [0x81, 202, 0, 2, 0, 0, 0, 5, 1, 200, b'x', b'y'];
+        assert!(matches!(packets(&cut).next(), Some(RtcpPacket::Other(202, _))));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_walked_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(packets(&bytes).count() <= bytes.len() / 4 + 1);
+            let mut walked = 0;
+            for packet in packets(&bytes) {
+                walked += 1;
+                if let RtcpPacket::SenderReport(_, _, blocks) | RtcpPacket::ReceiverReport(_, blocks) = packet {
+                    prop_assert!(blocks.count() <= 12);
+                }
+            }
+            prop_assert!(walked <= bytes.len() / 4 + 1);
         }
     }
 }

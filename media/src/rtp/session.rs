@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::packet::{Header, Packet};
 use super::rtcp::ReportBlock;
+use crate::window::Window;
 
 /// RFC 3550 Appendix A.1: a larger step forward means that the sender started anew.
 const MAX_DROPOUT: u16 = 3000;
@@ -17,7 +18,7 @@ const EXTENDED_ORIGIN: u64 = 1 << 32;
 pub struct Position {
     /// Extended sequence number.
     pub sequence: u64,
-    /// Extended timestamp, in samples.
+    /// Extended timestamp, in units of the payload type's clock.
     pub timestamp: u64,
     /// The stream began here: first packet, new SSRC, or a jump too large to be loss.
     pub restarted: bool,
@@ -38,6 +39,8 @@ pub struct Receiver {
 pub struct Totals {
     /// Packets accepted.
     pub received: u64,
+    /// Packets received twice.
+    pub duplicate: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
     /// Packets held back because they may be a restart or a second stream.
@@ -55,6 +58,7 @@ struct Stream {
     highest: u64,
     highest_timestamp: u64,
     received: u64,
+    came: Window,
     jitter: Jitter,
     prior: (u64, u64),
 }
@@ -64,17 +68,22 @@ struct Stream {
 struct Jitter {
     transit: Option<u32>,
     sixteenths: u32,
+    clock_khz: u32,
 }
 
 impl Receiver {
-    /// Takes a packet of the trusted source; `timed` packets (audio, not events) also count for jitter.
+    /// Takes a packet of the trusted source. Those of a clock (audio, not events), given in kHz, also count for jitter.
     ///
-    /// `None` means held back: a jump or a new SSRC is believed at its second packet in sequence (RFC 3550 A.1).
-    pub fn admit(&mut self, packet: &Packet<'_>, timed: bool, now: Instant) -> Option<Position> {
-        let arrival = self.arrival(now);
+    /// `None` means not to be used: received before, or held back, as a jump or a new SSRC is believed at its second
+    /// packet in sequence (RFC 3550 A.1).
+    pub fn admit(&mut self, packet: &Packet<'_>, clock_khz: Option<u32>, now: Instant) -> Option<Position> {
         let position = match &mut self.stream {
             None => self.begin(packet),
             Some(stream) if stream.ssrc == packet.ssrc => match stream.place(packet) {
+                Some(position) if !stream.came.is_new(position.sequence) => {
+                    self.totals.duplicate += 1;
+                    return None;
+                }
                 Some(position) => {
                     self.totals.reordered += u64::from(position.sequence < stream.highest);
                     stream.advance(position);
@@ -85,10 +94,12 @@ impl Receiver {
             Some(_) => self.consider(packet)?,
         };
         self.totals.received += 1;
+        let arrived = clock_khz.map(|clock_khz| (clock_khz, self.arrival(now, clock_khz)));
         if let Some(stream) = &mut self.stream {
             stream.received += 1;
-            if timed {
-                stream.jitter.observe(arrival, packet.timestamp);
+            stream.came.insert(position.sequence);
+            if let Some((clock_khz, arrival)) = arrived {
+                stream.jitter.observe(arrival, packet.timestamp, clock_khz);
             }
         }
         Some(position)
@@ -106,18 +117,23 @@ impl Receiver {
         self.totals
     }
 
-    /// Packets expected but never received, over the whole session (RFC 3550 A.3; duplicates can hide losses).
+    /// Packets expected but never received, over the whole session (RFC 3550 A.3, but that duplicates hide no loss).
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.totals.lost_before + self.stream.as_ref().map_or(0, Stream::lost)
     }
 
+    /// Packets expected so far, over the whole session.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.totals.received + self.lost()
+    }
+
     /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
     #[must_use]
     pub fn jitter_ms(&self) -> f32 {
-        let sixteenths = self.stream.as_ref().map_or(0, |stream| stream.jitter.sixteenths);
-        // 16 sixteenths × 8 samples a millisecond.
-        sixteenths as f32 / 128.0
+        let jitter = self.stream.as_ref().map(|stream| &stream.jitter);
+        jitter.map_or(0.0, |jitter| jitter.sixteenths as f32 / (16 * jitter.clock_khz.max(1)) as f32)
     }
 
     /// The report block about the peer's stream for the next SR or RR; starts a new interval for the fraction lost.
@@ -126,12 +142,12 @@ impl Receiver {
     }
 
     /// The arrival time in timestamp units, from an arbitrary origin.
-    fn arrival(&mut self, now: Instant) -> u32 {
+    fn arrival(&mut self, now: Instant, clock_khz: u32) -> u32 {
         let epoch = *self.epoch.get_or_insert(now);
         let micros = now.saturating_duration_since(epoch).as_micros();
         // A transit time is only ever compared with the previous one: wrapping is harmless.
         #[allow(clippy::cast_possible_truncation)]
-        let units = (micros * 8 / 1000) as u32;
+        let units = (micros * u128::from(clock_khz) / 1000) as u32;
         units
     }
 
@@ -156,6 +172,7 @@ impl Receiver {
             highest: sequence,
             highest_timestamp: timestamp,
             received: 0,
+            came: Window::default(),
             jitter: Jitter::default(),
             prior: (0, 0),
         });
@@ -207,20 +224,24 @@ impl Stream {
         ReportBlock {
             ssrc: self.ssrc,
             fraction_lost: u8::try_from(fraction_lost).unwrap_or(u8::MAX),
-            cumulative_lost: u32::try_from(self.lost()).unwrap_or(u32::MAX).min(0x7F_FFFF),
+            cumulative_lost: i32::try_from(self.lost()).unwrap_or(i32::MAX).min(0x7F_FFFF),
             highest_sequence: u32::from_be_bytes([h0, h1, h2, h3]),
             jitter: self.jitter.sixteenths >> 4,
+            ..ReportBlock::default()
         }
     }
 }
 
 impl Jitter {
-    fn observe(&mut self, arrival: u32, timestamp: u32) {
+    fn observe(&mut self, arrival: u32, timestamp: u32, clock_khz: u32) {
+        if self.clock_khz != clock_khz {
+            *self = Self { clock_khz, ..Self::default() };
+        }
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(previous) = self.transit.replace(transit) {
             let difference = transit.wrapping_sub(previous).cast_signed().unsigned_abs();
             // A jump of more than a second is a new time base, not jitter.
-            if difference <= 8_000 {
+            if difference <= 1_000 * clock_khz {
                 self.sixteenths = (self.sixteenths + difference).saturating_sub((self.sixteenths + 8) >> 4);
             }
         }
@@ -256,6 +277,30 @@ impl Sender {
         self.ssrc
     }
 
+    /// The next packet's sequence number.
+    #[must_use]
+    pub const fn sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// The header of a packet that is relayed under a number of its own; ours go on behind the highest of them.
+    pub fn relayed_header(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        sequence: u16,
+        timestamp: u32,
+        payload: usize,
+    ) -> Header {
+        let next = sequence.wrapping_add(1);
+        if next.wrapping_sub(self.sequence) < 1 << 15 {
+            self.sequence = next;
+        }
+        self.packets += 1;
+        self.octets += payload as u64;
+        Header { marker, payload_type, sequence, timestamp, ssrc: self.ssrc }
+    }
+
     /// Packets and payload bytes sent.
     #[must_use]
     pub const fn sent(&self) -> (u64, u64) {
@@ -269,6 +314,19 @@ impl Sender {
         self.packets += 1;
         self.octets += payload as u64;
         header
+    }
+
+    /// Begins another stream, with another SSRC: for a new key. The sequence number starts in its lower half, so that
+    /// it doesn't turn before the peer has seen a packet (RFC 3711 §3.3.1).
+    pub fn restart(&mut self) {
+        // splitmix64: another number that nobody else has, made of the random ones we were given.
+        let mut mixed = u64::from(self.ssrc) << 32 | u64::from(self.timestamp);
+        mixed = mixed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let [c0, c1, c2, c3, s0, s1, ..] = (mixed ^ (mixed >> 31)).to_be_bytes();
+        self.ssrc = u32::from_be_bytes([c0, c1, c2, c3]);
+        self.sequence = u16::from_be_bytes([s0, s1]) & 0x7FFF;
     }
 
     /// Moves the clock by samples, sent or not.
@@ -296,7 +354,7 @@ mod tests {
         fn packet(&mut self, ssrc: u32, sequence: u16, timestamp: u32, at_ms: u64) -> Option<Position> {
             let bytes = Header { marker: false, payload_type: 8, sequence, timestamp, ssrc }.to_bytes();
             let packet = Packet::parse(&bytes).unwrap();
-            self.receiver.admit(&packet, true, self.start + Duration::from_millis(at_ms))
+            self.receiver.admit(&packet, Some(8), self.start + Duration::from_millis(at_ms))
         }
     }
 
@@ -342,6 +400,16 @@ mod tests {
         assert_eq!(peer.packet(1, 40_000, 0, 40), None);
         assert!(peer.packet(1, 40_001, 160, 60).unwrap().restarted);
         assert_eq!(peer.receiver.lost(), 0, "a restart isn't thirty thousand lost packets");
+    }
+
+    #[test]
+    fn a_repeated_packet_is_used_once_and_hides_no_loss() {
+        let mut peer = Peer::new();
+        for sequence in [0u16, 1, 1, 1, 3] {
+            peer.packet(1, sequence, u32::from(sequence) * 160, 0);
+        }
+        assert_eq!(peer.packet(1, 0, 0, 0), None);
+        assert_eq!((peer.receiver.lost(), peer.receiver.totals().duplicate), (1, 3));
     }
 
     #[test]

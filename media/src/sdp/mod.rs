@@ -1,15 +1,19 @@
 //! Offer/answer for one telephone call (RFC 3264 on RFC 8866): one audio stream, every other `m=` line refused.
 
 pub mod answer;
+mod crypto;
 mod description;
 pub mod offer;
 mod write;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::codec::Codec;
+use crypto::Crypto;
+pub use crypto::{Keys, SrtpPolicy};
 
 /// Direction of a stream as seen from our side (RFC 3264 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,21 +111,34 @@ impl PayloadTypes {
 /// Identity and version of our session description (the `o=` line), and what it last said.
 ///
 /// The version rises by one when, and only when, the description differs from the last (RFC 3264 §8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Identifier of the session, unique on this host; at most 63 bits so that signed parsers take it.
     pub session_id: u64,
     /// Version of `last`, or the version to start with.
     pub version: u64,
-    /// The description sent last.
+    /// The description sent last. It may hold keys.
     pub last: Option<Bytes>,
+    /// Our key line, once SRTP was agreed: from then on nothing less is accepted.
+    secured: Option<Crypto>,
 }
 
 impl Origin {
     /// A new session at version 1 that has said nothing yet.
     #[must_use]
     pub const fn new(session_id: u64) -> Self {
-        Self { session_id: session_id & (u64::MAX >> 1), version: 1, last: None }
+        Self { session_id: session_id & (u64::MAX >> 1), version: 1, last: None, secured: None }
+    }
+}
+
+impl fmt::Debug for Origin {
+    /// Without the description: it may hold keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("session_id", &self.session_id)
+            .field("version", &self.version)
+            .field("secured", &self.secured.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -140,14 +157,18 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// Packet time to ask for in our own offers, 10–60 ms; answers follow the offer.
     pub ptime_ms: u8,
-    /// Payload type of telephone-event in our own offers; answers follow the offer.
+    /// Payload type of telephone-event in our own offers (the next number for a second clock); answers follow the
+    /// offer.
     pub telephone_event: u8,
+    /// Whether SRTP is used.
+    pub srtp: SrtpPolicy,
     /// Identity, version and last text of our description.
     pub origin: Origin,
 }
 
 impl LocalMedia {
-    /// The usual choice: A-law and µ-law by the offer's order, both directions, 20 ms, telephone-event at 101.
+    /// The usual choice: A-law and µ-law by the offer's order, both directions, 20 ms, telephone-event at 101,
+    /// no SRTP.
     #[must_use]
     pub fn new(address: IpAddr, port: u16, session_id: u64) -> Self {
         Self {
@@ -158,6 +179,7 @@ impl LocalMedia {
             direction: Direction::SendRecv,
             ptime_ms: 20,
             telephone_event: 101,
+            srtp: SrtpPolicy::Off,
             origin: Origin::new(session_id),
         }
     }
@@ -174,18 +196,25 @@ pub struct Negotiated {
     pub codec: Codec,
     /// Its payload type numbers.
     pub payload_type: PayloadTypes,
-    /// Payload type numbers of telephone-event/8000, if agreed.
+    /// Payload type numbers of telephone-event, if agreed.
     pub telephone_event: Option<PayloadTypes>,
-    /// Packet time of what we send: a multiple of 10 from 10 to 60 ms.
+    /// The clock of telephone-event, in Hz.
+    pub event_clock_hz: u32,
+    /// Packet time of what we send: a multiple of 10 from 10 to 60 ms that the codec can make.
     pub ptime_ms: u8,
-    /// Where the peer says that it receives RTP. The address is unspecified under RFC 2543 hold.
+    /// Where the peer says that it receives RTP. The address is unspecified under RFC 2543 hold, and where the peer
+    /// named one of another family than ours: it stands for the address of its signalling.
     pub remote: SocketAddr,
     /// Where the peer says that it receives RTCP (RFC 3605, else the next port).
     pub remote_rtcp: Option<SocketAddr>,
     /// Direction from our side.
     pub direction: Direction,
+    /// RTCP shares the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
     /// Whether the peer has put us on hold: it doesn't want to receive (`sendonly`, `inactive`, or `c=0.0.0.0`).
     pub held: bool,
+    /// The keys, if SRTP was agreed.
+    pub keys: Option<Keys>,
 }
 
 /// Why a description can't be used.
@@ -197,14 +226,25 @@ pub enum SdpError {
     /// Not a session description.
     #[error("malformed session description: {0}")]
     Malformed(String),
-    /// Only secure or otherwise unknown transports were offered for audio.
-    #[error("audio only over a transport that we don't speak: offer RTP/AVP")]
+    /// Only transports that we don't speak, or that the policy rules out, were offered for audio.
+    #[error(
+        "audio only over a transport that we don't speak here: offer RTP/AVP, or RTP/SAVP where SRTP is on"
+    )]
     UnsupportedTransport,
     /// No `m=audio` line with a port, plain RTP and a usable address.
     #[error("no usable audio stream: offer RTP/AVP audio with a unicast IP address and a port")]
     NoAudio,
+    /// SRTP without a key that we can use.
+    #[error("no usable a=crypto line: offer AES_CM_128_HMAC_SHA1_80, _32 or AEAD_AES_256_GCM with one key")]
+    NoCommonCrypto,
+    /// The policy asks for SRTP, and none was offered.
+    #[error("SRTP is required here: offer RTP/SAVP with a=crypto")]
+    SrtpRequired,
+    /// The call is encrypted, and the new description isn't.
+    #[error("the call is encrypted and stays so: offer a=crypto again")]
+    SrtpDowngrade,
     /// The audio line has no codec of ours.
-    #[error("no common codec: offer PCMA or PCMU")]
+    #[error("no common codec: offer PCMA, PCMU or what the trunk names")]
     NoCommonCodec,
     /// An answer that doesn't fit the offer: other number of lines, or a codec that was not offered.
     #[error("the answer does not match our offer")]
@@ -218,7 +258,13 @@ impl SdpError {
         match self {
             Self::TooLarge => 413,
             Self::Malformed(_) => 400,
-            Self::UnsupportedTransport | Self::NoAudio | Self::NoCommonCodec | Self::AnswerMismatch => 488,
+            Self::UnsupportedTransport
+            | Self::NoAudio
+            | Self::NoCommonCodec
+            | Self::NoCommonCrypto
+            | Self::SrtpRequired
+            | Self::SrtpDowngrade
+            | Self::AnswerMismatch => 488,
         }
     }
 }

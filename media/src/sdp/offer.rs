@@ -1,7 +1,9 @@
 //! Our own offers (delayed offer, outgoing calls, a re-INVITE without a body) and the answers to them.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use super::crypto;
 use super::description;
 use super::write::{self, Audio, Line};
 use super::{LocalMedia, Negotiated, Origin, PayloadTypes, SdpError};
@@ -34,17 +36,33 @@ pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
     let number = |codec: Codec| {
         let earlier =
             agreed.as_ref().and_then(|(_, stream)| stream.codecs.iter().find(|(known, _)| *known == codec));
-        earlier.map_or(codec.static_payload_type(), |(_, number)| *number)
+        earlier.map_or(codec.payload_type(), |(_, number)| *number)
     };
     let codecs: Vec<_> = local.codecs.iter().map(|codec| (*codec, number(*codec))).collect();
-    let telephone_event = agreed.as_ref().and_then(|(_, stream)| stream.telephone_event);
+    let mut events = SmallVec::<[(u32, u8); 2]>::new();
+    for codec in &local.codecs {
+        let clock = codec.clock_hz();
+        if events.iter().all(|(known, _)| *known != clock) {
+            let earlier = agreed
+                .as_ref()
+                .and_then(|(_, stream)| stream.events.iter().find(|(known, _)| *known == clock));
+            let fresh = local.telephone_event + u8::from(!events.is_empty());
+            events.push((clock, earlier.map_or(fresh, |(_, number)| *number)));
+        }
+    }
+    let proto = if local.srtp.is_required() { "RTP/SAVP" } else { "RTP/AVP" };
+    // What was agreed stays: an offer within a call neither drops the keys nor brings them up again.
+    let seed = local.srtp.seed().filter(|_| before.is_none() || local.origin.secured.is_some());
+    let crypto = seed.map(|seed| crypto::offer(seed, local.origin.secured.as_ref())).unwrap_or_default();
     let audio = || {
         Line::Audio(Audio {
-            proto: agreed.as_ref().map_or("RTP/AVP", |(proto, _)| proto),
+            proto: agreed.as_ref().map_or(proto, |(proto, _)| proto),
             codecs: &codecs,
-            telephone_event: Some(telephone_event.unwrap_or(local.telephone_event)),
+            events: &events,
             ptime_ms: local.ptime_ms,
             direction: local.direction,
+            rtcp_mux: agreed.as_ref().is_some_and(|(_, stream)| stream.rtcp_mux),
+            crypto: &crypto,
         })
     };
     let mut lines: Vec<_> = medias
@@ -62,17 +80,29 @@ pub fn build(local: &LocalMedia) -> Result<Offer, SdpError> {
 /// Takes the answer to the offer in `local.origin.last`. The first codec that the answer lists is the one to send.
 ///
 /// # Errors
-/// [`SdpError::NoAudio`] if the answer refuses our line, [`SdpError::AnswerMismatch`] if it doesn't fit the offer.
+/// [`SdpError::NoAudio`] if the answer refuses our line, [`SdpError::AnswerMismatch`] if it doesn't fit the offer,
+/// [`SdpError::NoCommonCrypto`] or [`SdpError::SrtpDowngrade`] if it has no key where there must be one.
 pub fn accept_answer(answer: &[u8], local: &LocalMedia) -> Result<Negotiated, SdpError> {
     let sdp = local.origin.last.clone().ok_or(SdpError::AnswerMismatch)?;
     let offered = description::parse(&sdp)?;
     let answered = description::parse(answer)?;
     let index = offered.medias.iter().position(|media| media.port != 0).ok_or(SdpError::AnswerMismatch)?;
-    let ours = offered.medias.get(index).ok_or(SdpError::AnswerMismatch)?;
+    let ours_line = offered.medias.get(index).ok_or(SdpError::AnswerMismatch)?;
     let theirs = answered.medias.get(index).filter(|media| description::is_audio(media));
     let theirs = theirs.ok_or(SdpError::AnswerMismatch)?;
-    let ours = description::stream(&offered, ours, local.address)?;
+    let ours = description::stream(&offered, ours_line, local.address)?;
+    let keys = crypto::accept(&crypto::lines(ours_line), theirs)?;
     let theirs = description::stream(&answered, theirs, local.address)?;
+    if ours.secure != theirs.secure {
+        return Err(SdpError::AnswerMismatch);
+    }
+    if keys.is_none() && local.origin.secured.is_some() {
+        return Err(SdpError::SrtpDowngrade);
+    }
+    if keys.is_none() && (ours.secure || local.srtp.is_required()) {
+        return Err(SdpError::NoCommonCrypto);
+    }
+    let (secured, keys) = keys.unzip();
     let offered_as =
         |codec: Codec| ours.codecs.iter().find(|(known, _)| *known == codec).map(|(_, number)| *number);
     let (codec, payload_type) = theirs
@@ -82,20 +112,24 @@ pub fn accept_answer(answer: &[u8], local: &LocalMedia) -> Result<Negotiated, Sd
             offered_as(*codec).map(|receive| (*codec, PayloadTypes { send: *send, receive }))
         })
         .ok_or(SdpError::NoCommonCodec)?;
-    let telephone_event = theirs
-        .telephone_event
-        .zip(ours.telephone_event)
-        .map(|(send, receive)| PayloadTypes { send, receive });
+    // The same clock on both sides, or there is none.
+    let event = theirs.event_for(codec).and_then(|(clock, send)| {
+        let receive = ours.events.iter().find(|(known, _)| *known == clock)?.1;
+        Some((clock, PayloadTypes { send, receive }))
+    });
     Ok(Negotiated {
         sdp,
-        origin: local.origin.clone(),
+        origin: Origin { secured, ..local.origin.clone() },
         codec,
         payload_type,
-        telephone_event,
-        ptime_ms: theirs.ptime_ms,
+        telephone_event: event.map(|(_, numbers)| numbers),
+        event_clock_hz: event.map_or(codec.clock_hz(), |(clock, _)| clock),
+        ptime_ms: theirs.ptime_for(codec),
         remote: theirs.remote,
         remote_rtcp: theirs.rtcp,
         direction: theirs.direction.reversed().and(local.direction),
+        rtcp_mux: theirs.rtcp_mux && ours.rtcp_mux,
+        keys,
         held: !theirs.direction.receives(),
     })
 }

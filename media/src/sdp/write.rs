@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use sdp_types::{Attribute, Connection, Media, Session, Time};
 
+use super::crypto::{self, Crypto};
 use super::description::EVENTS;
 use super::{Direction, LocalMedia, Origin};
+use crate::MAX_PTIME_MS;
 use crate::codec::Codec;
 
 /// One `m=` line of ours.
@@ -19,9 +21,12 @@ pub(super) enum Line<'a> {
 pub(super) struct Audio<'a> {
     pub proto: &'a str,
     pub codecs: &'a [(Codec, u8)],
-    pub telephone_event: Option<u8>,
+    /// telephone-event by its clock.
+    pub events: &'a [(u32, u8)],
     pub ptime_ms: u8,
     pub direction: Direction,
+    pub rtcp_mux: bool,
+    pub crypto: &'a [Crypto],
 }
 
 /// Writes a description, and its origin with a version that rises only if the text changed (RFC 3264 §8).
@@ -36,7 +41,7 @@ pub(super) fn write(local: &LocalMedia, lines: &[Line<'_>]) -> (Bytes, Origin) {
         }
         _ => (origin.version, same),
     };
-    (sdp.clone(), Origin { session_id: origin.session_id, version, last: Some(sdp) })
+    (sdp.clone(), Origin { version, last: Some(sdp), ..origin.clone() })
 }
 
 fn text(local: &LocalMedia, lines: &[Line<'_>], version: u64) -> Bytes {
@@ -76,21 +81,31 @@ fn media(local: &LocalMedia, line: &Line<'_>) -> Media {
 }
 
 fn formats(audio: &Audio<'_>) -> String {
-    let numbers = audio.codecs.iter().map(|(_, number)| *number).chain(audio.telephone_event);
+    let codecs = audio.codecs.iter().map(|(_, number)| *number);
+    let numbers = codecs.chain(audio.events.iter().map(|(_, number)| *number));
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn attributes(audio: &Audio<'_>) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(8);
     for (codec, number) in audio.codecs {
-        attributes
-            .push(Attribute::with_value("rtpmap", format_args!("{number} {}/8000", codec.encoding_name())));
+        let (name, clock) = (codec.encoding_name(), codec.clock_hz());
+        let channels = if codec.channels() > 1 { format!("/{}", codec.channels()) } else { String::new() };
+        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} {name}/{clock}{channels}")));
+        if let Some(parameters) = codec.format_parameters() {
+            attributes.push(Attribute::with_value("fmtp", format_args!("{number} {parameters}")));
+        }
     }
-    if let Some(number) = audio.telephone_event {
-        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} telephone-event/8000")));
+    for (clock, number) in audio.events {
+        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} telephone-event/{clock}")));
         attributes.push(Attribute::with_value("fmtp", format_args!("{number} {EVENTS}")));
     }
     attributes.push(Attribute::with_value("ptime", audio.ptime_ms));
+    attributes.push(Attribute::with_value("maxptime", MAX_PTIME_MS));
     attributes.push(Attribute::new(audio.direction.as_str()));
+    if audio.rtcp_mux {
+        attributes.push(Attribute::new("rtcp-mux"));
+    }
+    attributes.extend(audio.crypto.iter().map(|line| Attribute::with_value("crypto", crypto::write(line))));
     attributes
 }

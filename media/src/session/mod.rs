@@ -5,9 +5,15 @@
 //! Neither allocates.
 
 mod config;
+mod hearing;
 mod liveness;
 mod pacer;
+mod receive;
+mod relay;
+mod report;
+mod security;
 pub mod source;
+mod transmit;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,26 +21,30 @@ use std::time::{Duration, Instant};
 
 pub use config::{Agreement, MediaEvent, SessionConfig, SessionStats};
 pub use liveness::{FIRST_MEDIA, SILENCE};
+pub use report::MAX_REPORT_BYTES;
 pub use source::{Prefix, SourcePolicy};
 
-use crate::codec::Codec;
 use crate::dtmf::Digit;
-use crate::dtmf::telephone_event::{
-    EventPacket, EventReceiver, EventSender, KeyPress, OutgoingEvent, PAYLOAD_BYTES,
-};
-use crate::jitter_buffer::JitterBuffer;
+use crate::dtmf::inband::Detector;
+use crate::dtmf::telephone_event::{EventReceiver, EventSender, KeyPress};
+use crate::jitter_buffer::UNITS_PER_MS;
 use crate::playout::{Playout, PlayoutCommand, PlayoutEvent, PlayoutFull};
-use crate::rtp::packet::{HEADER_BYTES, Packet, is_rtcp};
+use crate::rtp::packet::HEADER_BYTES;
+use crate::rtp::report::Reports;
 use crate::rtp::session::{Receiver, Sender};
+use crate::srtp::MAX_RTP_OVERHEAD;
+use crate::vad::{SpeechEdge, Vad};
 use crate::{MAX_FRAME_SAMPLES, MAX_PTIME_MS, MIN_PTIME_MS, SAMPLES_PER_MS};
+use hearing::{Hearing, MAX_WIDE_SAMPLES};
 use liveness::Liveness;
 use pacer::Pacer;
-use source::{SourceFilter, Verdict};
+use relay::{Live, Relay};
+use security::{Rekeyed, Security};
+use source::SourceFilter;
+use transmit::Voice;
 
 /// Room that [`Session::tick`] needs for any packet.
-pub const MAX_PACKET_BYTES: usize = HEADER_BYTES + MAX_FRAME_SAMPLES;
-/// Comfort noise (RFC 3389, RFC 3551 §6).
-const COMFORT_NOISE: u8 = 13;
+pub const MAX_PACKET_BYTES: usize = HEADER_BYTES + MAX_FRAME_SAMPLES + MAX_RTP_OVERHEAD;
 /// Events kept for the owner; it reads them after every tick, so this is a flood.
 const MAX_EVENTS: usize = 256;
 
@@ -43,28 +53,37 @@ const MAX_EVENTS: usize = 256;
 pub struct Session {
     agreement: Agreement,
     signalling: Option<std::net::IpAddr>,
+    started: Instant,
+    /// Units of 1/8000 s that have gone by, a frame at a time.
+    clock: u64,
+    /// Narrow-band samples in a frame.
     frame_samples: usize,
     source: SourceFilter,
+    security: Option<Box<Security>>,
     receiver: Receiver,
-    jitter: JitterBuffer,
+    reports: Reports,
+    hearing: Hearing,
     keys: EventReceiver,
+    /// Keys in the audio, while no telephone-event is agreed.
+    inband: Option<Box<Detector>>,
     liveness: Liveness,
     sender: Sender,
+    voice: Voice,
     playout: Playout,
+    relay: Option<Box<Relay>>,
+    live: Option<Box<Live>>,
     outgoing_keys: EventSender,
     pacer: Pacer,
     /// The next audio packet starts a talkspurt (RFC 3551 §4.1): start, resumption, gap.
     mark: bool,
+    vad: Option<Box<Vad>>,
     frame: [i16; MAX_FRAME_SAMPLES],
+    /// What we sent in the same time, at 8 kHz.
+    sent_frame: [i16; MAX_FRAME_SAMPLES],
+    wide_frame: Box<[i16]>,
     frame_fresh: bool,
     events: VecDeque<MediaEvent>,
     stats: SessionStats,
-}
-
-enum Kind {
-    Audio(Codec),
-    Event,
-    ComfortNoise,
 }
 
 impl Session {
@@ -72,65 +91,44 @@ impl Session {
     #[must_use]
     pub fn new(config: SessionConfig, now: Instant) -> Self {
         let agreement = config.agreement;
-        let frame_samples = frame_samples(agreement.ptime_ms);
-        Self {
-            agreement,
+        let frame_samples = frame_samples(&agreement);
+        let security = agreement.keys.as_ref().and_then(Security::new).map(Box::new);
+        // The first turn of the sequence number shall not come before the peer has seen a packet (RFC 3711 §3.3.1).
+        let sequence = if security.is_some() { config.sequence & 0x7FFF } else { config.sequence };
+        let seed = u64::from(config.ssrc) << 32 | u64::from(config.timestamp);
+        let mut session = Self {
             signalling: config.signalling,
+            started: now,
+            clock: 0,
             frame_samples,
             source: SourceFilter::new(config.source, agreement.remote, config.signalling),
+            security,
             receiver: Receiver::default(),
-            jitter: JitterBuffer::new(config.jitter_ms),
+            reports: Reports::new(config.ntp, seed, now),
+            hearing: Hearing::new(agreement.codec, config.jitter, config.ssrc ^ config.timestamp),
             keys: EventReceiver::default(),
+            inband: None,
             liveness: Liveness::new(now, parks_timeout(&agreement)),
-            sender: Sender::new(config.ssrc, config.sequence, config.timestamp),
+            sender: Sender::new(config.ssrc, sequence, config.timestamp),
+            voice: Voice::new(agreement.codec),
             playout: Playout::default(),
+            relay: None,
+            live: None,
             outgoing_keys: EventSender::default(),
             pacer: Pacer::new(now, period(frame_samples)),
             mark: true,
+            vad: config.vad.map(Vad::new).map(Box::new),
             frame: [0; MAX_FRAME_SAMPLES],
+            sent_frame: [0; MAX_FRAME_SAMPLES],
+            wide_frame: wide_frame(&agreement),
             frame_fresh: false,
             events: VecDeque::with_capacity(16),
             stats: SessionStats::default(),
-        }
-    }
-
-    /// Takes a datagram that came to the RTP port. Whatever it is, nothing worse happens than a counter going up.
-    pub fn handle_rtp(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
-        if !self.source.permits(source) {
-            self.stats.injected += 1;
-            return;
-        }
-        if is_rtcp(datagram) {
-            self.stats.rtcp += 1;
-            return;
-        }
-        let Ok(packet) = Packet::parse(datagram) else {
-            self.stats.malformed += 1;
-            return;
+            agreement,
         };
-        let Some(kind) = self.kind(packet.payload_type) else {
-            self.stats.unknown_payload += 1;
-            return;
-        };
-        let locked_before = self.source.locked().is_some();
-        match self.source.judge(source, packet.ssrc, packet.sequence) {
-            Verdict::Accept => {}
-            Verdict::Wait => {
-                self.stats.unproven += 1;
-                return;
-            }
-            Verdict::Refuse => {
-                self.stats.injected += 1;
-                return;
-            }
-        }
-        if !locked_before {
-            self.event(MediaEvent::FirstPacket { source });
-        }
-        if self.liveness.heard(now) {
-            self.event(MediaEvent::Resumed);
-        }
-        self.accept(&kind, &packet, now);
+        session.playout.set_codec(session.agreement.codec);
+        session.set_keys();
+        session
     }
 
     /// Advances by one packet time if that is due: call it until it gives `None`.
@@ -149,12 +147,18 @@ impl Session {
             let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
             self.event(MediaEvent::Timeout { first_media, silent_ms });
         }
-        let samples = self.frame_samples;
-        self.jitter.read(self.frame.get_mut(..samples).unwrap_or_default());
+        let heard_at = self.units_at(now);
+        let frame = self.frame.get_mut(..self.frame_samples).unwrap_or_default();
+        let steady = self.inband.as_ref().is_some_and(|inband| inband.hears_tone());
+        self.hearing.read(frame, &mut self.wide_frame, heard_at, steady);
         self.frame_fresh = true;
-        let length =
-            if self.agreement.direction.sends() { self.write_packet(out) } else { self.stay_silent() };
-        self.sender.advance(u32::try_from(samples).unwrap_or(0));
+        if let Some(press) = self.inband.as_mut().and_then(|inband| inband.listen(frame)) {
+            self.pressed(press);
+        }
+        let length = self.transmit(out);
+        self.clock += self.frame_samples as u64;
+        self.watch_speech();
+        self.sender.advance(self.clock_units(self.frame_samples));
         Some(length)
     }
 
@@ -177,6 +181,32 @@ impl Session {
             return None;
         }
         self.frame.get(..self.frame_samples)
+    }
+
+    /// The same frame at 16 kHz, if the codec gives it; may be asked before or after [`Session::next_frame`].
+    #[must_use]
+    pub fn wide_frame(&self) -> Option<&[i16]> {
+        let samples = if self.hearing.is_wide() { 2 * self.frame_samples } else { return None };
+        self.wide_frame.get(..samples)
+    }
+
+    /// What was sent in the same time, at 8 kHz; silence while nothing was. For the other channel of a recording.
+    #[must_use]
+    pub fn sent_frame(&self) -> &[i16] {
+        self.sent_frame.get(..self.frame_samples).unwrap_or_default()
+    }
+
+    /// The session's clock: samples at 8 kHz that have gone by, those skipped after a stall among them. The frame of
+    /// the last tick ends there.
+    #[must_use]
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Whether the caller is speaking, as far as we can tell.
+    #[must_use]
+    pub fn is_speech(&self) -> bool {
+        self.vad.as_ref().is_some_and(|vad| vad.is_speech())
     }
 
     /// Samples in a frame: 8 per millisecond of packet time.
@@ -215,11 +245,19 @@ impl Session {
         if agreement.direction.sends() && !self.agreement.direction.sends() {
             self.mark = true;
         }
+        self.rekey(&agreement, now);
         self.source.update(agreement.remote, self.signalling);
         self.liveness.park(parks_timeout(&agreement), now);
-        self.frame_samples = frame_samples(agreement.ptime_ms);
+        self.frame_samples = frame_samples(&agreement);
         self.pacer.set_period(period(self.frame_samples));
+        if agreement.codec != self.agreement.codec {
+            self.hearing.set_codec(agreement.codec);
+            self.voice.set_codec(agreement.codec);
+            self.playout.set_codec(agreement.codec);
+            self.wide_frame = wide_frame(&agreement);
+        }
         self.agreement = agreement;
+        self.set_keys();
     }
 
     /// What was agreed last.
@@ -234,116 +272,72 @@ impl Session {
         self.sender.ssrc()
     }
 
-    /// Counters.
-    #[must_use]
-    pub fn stats(&self) -> SessionStats {
-        let totals = self.receiver.totals();
-        let (sent, sent_octets) = self.sender.sent();
-        SessionStats {
-            received: totals.received,
-            lost: self.receiver.lost(),
-            reordered: totals.reordered,
-            restarts: totals.restarts,
-            jitter_ms: self.receiver.jitter_ms(),
-            buffer: self.jitter.stats(),
-            unproven: self.stats.unproven + totals.doubtful,
-            sent,
-            sent_octets,
-            ..self.stats
-        }
-    }
-
-    /// What a payload type means. Static numbers are understood even if only the other law was agreed: some gateways
-    /// change law without a word.
-    fn kind(&self, payload_type: u8) -> Option<Kind> {
-        let agreement = &self.agreement;
-        let is_event =
-            |types: crate::sdp::PayloadTypes| payload_type == types.receive || payload_type == types.send;
-        if payload_type == agreement.payload_type.receive || payload_type == agreement.payload_type.send {
-            Some(Kind::Audio(agreement.codec))
-        } else if agreement.telephone_event.is_some_and(is_event) {
-            Some(Kind::Event)
-        } else if payload_type == COMFORT_NOISE {
-            Some(Kind::ComfortNoise)
-        } else {
-            Codec::from_static_payload_type(payload_type).map(Kind::Audio)
-        }
-    }
-
-    fn accept(&mut self, kind: &Kind, packet: &Packet<'_>, now: Instant) {
-        match kind {
-            Kind::Event => {
-                // Some gateways send events as a stream of their own: only one that is ours counts for loss.
-                if self.receiver.ssrc().is_none_or(|ssrc| ssrc == packet.ssrc) {
-                    self.receiver.admit(packet, false, now);
-                }
-                let event =
-                    EventPacket { ssrc: packet.ssrc, timestamp: packet.timestamp, payload: packet.payload };
-                for press in self.keys.handle(event, now) {
-                    self.pressed(press);
-                }
+    fn rekey(&mut self, agreement: &Agreement, now: Instant) {
+        let Some(keys) = &agreement.keys else {
+            self.security = None;
+            return;
+        };
+        let rekeyed = match &mut self.security {
+            Some(security) => security.rekey(keys, now),
+            None => {
+                self.security = Security::new(keys).map(Box::new);
+                Rekeyed::NewStream
             }
-            Kind::ComfortNoise => {
-                self.stats.comfort_noise += 1;
-                self.receiver.admit(packet, false, now);
+        };
+        if rekeyed == Rekeyed::NewStream {
+            self.sender.restart();
+            self.mark = true;
+        }
+    }
+
+    fn set_keys(&mut self) {
+        match (&self.agreement.telephone_event, &self.inband) {
+            (Some(_), _) => self.inband = None,
+            (None, None) => self.inband = Some(Box::default()),
+            (None, Some(_)) => {}
+        }
+        let clock_khz = self.agreement.event_clock_hz / 1_000;
+        self.keys.set_clock(clock_khz);
+        self.outgoing_keys.set_clock(clock_khz);
+    }
+
+    fn watch_speech(&mut self) {
+        let caller = self.frame.get(..self.frame_samples).unwrap_or_default();
+        let ours = self.sent_frame.get(..self.frame_samples).unwrap_or_default();
+        let now_ms = self.clock / UNITS_PER_MS;
+        let at = |ago_ms: u32| now_ms.saturating_sub(u64::from(ago_ms));
+        let event = match self.vad.as_mut().and_then(|vad| vad.listen(caller, ours)) {
+            Some(SpeechEdge::Started { ago_ms }) => MediaEvent::SpeechStarted { at_ms: at(ago_ms), ago_ms },
+            Some(SpeechEdge::Ended { ago_ms, lasted_ms }) => {
+                MediaEvent::SpeechEnded { at_ms: at(ago_ms), ago_ms, lasted_ms }
             }
-            Kind::Audio(codec) => {
-                let Some(position) = self.receiver.admit(packet, true, now) else { return };
-                if position.restarted {
-                    self.jitter.reset();
-                }
-                if self.agreement.direction.receives() {
-                    self.jitter.insert(position.sequence, position.timestamp, *codec, packet.payload);
-                }
-            }
-        }
-    }
-
-    fn write_packet(&mut self, out: &mut [u8]) -> usize {
-        let samples = self.frame_samples;
-        let event_type = self.agreement.telephone_event.map(|types| types.send);
-        let due = u32::try_from(samples).unwrap_or(0);
-        let event =
-            event_type.and_then(|kind| Some((kind, self.outgoing_keys.next(self.sender.timestamp(), due)?)));
-        match event {
-            Some((payload_type, event)) => self.write_event(payload_type, event, out),
-            None => self.write_audio(out),
-        }
-    }
-
-    fn write_event(&mut self, payload_type: u8, event: OutgoingEvent, out: &mut [u8]) -> usize {
-        let header = self.sender.header(payload_type, event.marker, event.timestamp, PAYLOAD_BYTES);
-        let Some(payload) = header.write(out, PAYLOAD_BYTES) else { return 0 };
-        payload.copy_from_slice(&event.payload);
-        HEADER_BYTES + PAYLOAD_BYTES
-    }
-
-    fn write_audio(&mut self, out: &mut [u8]) -> usize {
-        let samples = self.frame_samples;
-        if out.len() < HEADER_BYTES + samples {
-            return 0;
-        }
-        let Agreement { codec, payload_type, .. } = self.agreement;
-        let mark = std::mem::take(&mut self.mark);
-        let header = self.sender.header(payload_type.send, mark, self.sender.timestamp(), samples);
-        let Some(payload) = header.write(out, samples) else { return 0 };
-        self.playout.fill(codec, payload);
-        HEADER_BYTES + samples
-    }
-
-    fn stay_silent(&mut self) -> usize {
-        self.mark = true;
-        0
+            None => return,
+        };
+        self.event(event);
     }
 
     /// A stall ate frames: both time lines go on as if they had been sent and heard.
     fn skip(&mut self, frames: u32) {
         let samples = u64::from(frames) * self.frame_samples as u64;
         self.stats.skipped_frames += u64::from(frames);
+        self.clock += samples;
         self.mark = true;
-        self.jitter.skip(samples);
-        let [.., t0, t1, t2, t3] = samples.to_be_bytes();
+        self.hearing.skip(samples);
+        // Timestamps wrap: only the lower half counts.
+        let clock = samples * u64::from(self.agreement.codec.clock_hz() / 8_000);
+        let [.., t0, t1, t2, t3] = clock.to_be_bytes();
         self.sender.advance(u32::from_be_bytes([t0, t1, t2, t3]));
+    }
+
+    /// The session's time line: units of 1/8000 s since its start.
+    fn units_at(&self, now: Instant) -> u64 {
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        u64::try_from(micros).unwrap_or(u64::MAX).saturating_mul(UNITS_PER_MS) / 1_000
+    }
+
+    /// Units of 1/8000 s in units of our codec's RTP clock.
+    fn clock_units(&self, units: usize) -> u32 {
+        u32::try_from(units).unwrap_or(0) * (self.agreement.codec.clock_hz() / 8_000)
     }
 
     fn pressed(&mut self, press: KeyPress) {
@@ -375,9 +369,16 @@ fn parks_timeout(agreement: &Agreement) -> bool {
     agreement.held || agreement.direction != crate::sdp::Direction::SendRecv
 }
 
-fn frame_samples(ptime_ms: u8) -> usize {
-    let ptime_ms = ptime_ms.clamp(MIN_PTIME_MS, MAX_PTIME_MS);
-    usize::from(ptime_ms - ptime_ms % 10) * SAMPLES_PER_MS
+fn frame_samples(agreement: &Agreement) -> usize {
+    let ptime_ms = agreement.ptime_ms.clamp(MIN_PTIME_MS, MAX_PTIME_MS);
+    let ptime_ms = ptime_ms - ptime_ms % 10;
+    let ptime_ms = if agreement.codec.can_packetize(ptime_ms) { ptime_ms } else { 20 };
+    usize::from(ptime_ms) * SAMPLES_PER_MS
+}
+
+fn wide_frame(agreement: &Agreement) -> Box<[i16]> {
+    let samples = if agreement.codec.rate_hz() > crate::codec::NARROW_HZ { MAX_WIDE_SAMPLES } else { 0 };
+    vec![0; samples].into()
 }
 
 fn period(frame_samples: usize) -> Duration {

@@ -8,8 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
-/// Packets in sequence from one source that make it stable (within the six that are usual for latching).
+/// Packets in sequence that make a source stable at the SDP's address, where only the port is another.
 const STABLE_PACKETS: u8 = 3;
+/// The same under `latch`, where any address of the trunk's may speak.
+const STABLE_LATCH_PACKETS: u8 = 6;
 /// Sources watched at the same time before the lock.
 const CANDIDATES: usize = 4;
 /// Steps in sequence number still taken for one stream.
@@ -91,8 +93,9 @@ impl SourceFilter {
 
     /// A re-INVITE told an address: the lock stays unless it is another one.
     pub fn update(&mut self, sdp: SocketAddr, signalling: Option<IpAddr>) {
-        // `c=0.0.0.0` is hold (RFC 2543 §B.5), not a move.
-        if sdp != self.sdp && !sdp.ip().is_unspecified() {
+        // `c=0.0.0.0` is hold (RFC 2543 §B.5), not a move; a new port is one.
+        let held = sdp.ip().is_unspecified() && sdp.port() == self.sdp.port();
+        if sdp != self.sdp && !held {
             *self = Self::new(std::mem::take(&mut self.policy), sdp, signalling);
         }
     }
@@ -146,14 +149,30 @@ impl SourceFilter {
         (!destination.ip().is_unspecified() && destination.port() != 0).then_some(destination)
     }
 
+    /// Whether RTCP may come from there: RTP's address, any port, as the peer's RTCP port is a claim like any other.
+    #[must_use]
+    pub fn permits_reports(&self, source: SocketAddr) -> bool {
+        let address = canonical(source).ip();
+        match (self.locked, &self.policy) {
+            (Some(locked), _) => address == locked.ip(),
+            (None, SourcePolicy::Exact | SourcePolicy::Address) => address == self.expected.ip(),
+            // Nobody has proved anything yet.
+            (None, SourcePolicy::Latch(_)) => false,
+        }
+    }
+
     fn is_stable(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> bool {
+        let needed = match self.policy {
+            SourcePolicy::Latch(_) => STABLE_LATCH_PACKETS,
+            SourcePolicy::Exact | SourcePolicy::Address => STABLE_PACKETS,
+        };
         let known =
             self.candidates.iter_mut().find(|candidate| candidate.source == source && candidate.ssrc == ssrc);
         if let Some(candidate) = known {
             let step = sequence.wrapping_sub(candidate.sequence);
             candidate.packets = if SEQUENCE_STEPS.contains(&step) { candidate.packets + 1 } else { 1 };
             candidate.sequence = sequence;
-            return candidate.packets >= STABLE_PACKETS;
+            return candidate.packets >= needed;
         }
         // A flood of invented sources pushes out only others that are no further than it.
         if self.candidates.len() == CANDIDATES {
@@ -165,14 +184,20 @@ impl SourceFilter {
     }
 }
 
-/// The address to expect: a private or unspecified one in the SDP of a peer that signals from a public one stands for
-/// the signalling source.
+/// The address to expect: an unspecified one in the SDP stands for the signalling source, and so does one that can't be
+/// reached from where the peer signals: a private one behind a public one, its own loopback behind any other.
 #[must_use]
 pub fn stand_in(sdp: SocketAddr, signalling: Option<IpAddr>) -> SocketAddr {
     let sdp = canonical(sdp);
-    match signalling.map(|address| address.to_canonical()) {
-        Some(address) if !is_public(sdp.ip()) && is_public(address) => SocketAddr::new(address, sdp.port()),
-        _ => sdp,
+    let Some(signalling) = signalling.map(|address| address.to_canonical()) else { return sdp };
+    let said = sdp.ip();
+    let unreachable = said.is_unspecified()
+        || !is_public(said) && is_public(signalling)
+        || said.is_loopback() && !signalling.is_loopback();
+    if unreachable && said.is_ipv4() == signalling.is_ipv4() {
+        SocketAddr::new(signalling, sdp.port())
+    } else {
+        sdp
     }
 }
 
@@ -257,9 +282,15 @@ mod tests {
     fn latch_takes_the_trunks_prefix_and_sends_back_there() {
         let mut filter = filter(prefixes(), "10.0.0.5:4000", Some("198.51.100.7"));
         assert_eq!(filter.judge(address("203.0.113.9:4000"), 1, 1), Verdict::Refuse);
-        for sequence in 1..4 {
-            filter.judge(address("198.51.100.20:31000"), 1, sequence);
+        for sequence in 1..6 {
+            assert_eq!(filter.judge(address("198.51.100.20:31000"), 1, sequence), Verdict::Wait);
         }
+        assert_eq!(filter.judge(address("198.51.100.20:31000"), 1, 6), Verdict::Accept);
+        assert_eq!(
+            filter.judge(address("198.51.100.66:31000"), 1, 7),
+            Verdict::Refuse,
+            "locked on an address, too"
+        );
         assert_eq!(filter.locked(), Some(address("198.51.100.20:31000")));
         assert_eq!(filter.destination(), filter.locked());
     }
@@ -268,7 +299,7 @@ mod tests {
     fn a_flood_of_sources_does_not_keep_the_real_one_from_locking() {
         let mut filter = filter(prefixes(), "10.0.0.5:4000", None);
         let mut flood = 0u16;
-        for sequence in 1..=3 {
+        for sequence in 1..=6 {
             filter.judge(address("198.51.100.20:31000"), 1, sequence);
             for _ in 0..if sequence == 1 { 2 } else { 50 } {
                 flood += 1;
@@ -296,6 +327,14 @@ mod tests {
         }
         let inside = filter(SourcePolicy::Address, "10.1.2.3:4000", Some("10.9.9.9"));
         assert_eq!(inside.destination(), Some(address("10.1.2.3:4000")));
+        for (sdp, signalling) in [("0.0.0.0:4000", "10.9.9.9"), ("127.0.0.1:4000", "10.9.9.9")] {
+            let filter = filter(SourcePolicy::Address, sdp, Some(signalling));
+            assert_eq!(filter.destination(), Some(address("10.9.9.9:4000")), "{sdp}");
+        }
+        let local = filter(SourcePolicy::Address, "0.0.0.0:4000", Some("127.0.0.1"));
+        assert_eq!(local.destination(), Some(address("127.0.0.1:4000")));
+        let other = filter(SourcePolicy::Address, "0.0.0.0:4000", Some("2001:db8::1"));
+        assert_eq!(other.destination(), None, "our socket can't send there");
     }
 
     #[test]
@@ -305,9 +344,30 @@ mod tests {
         filter.update(address("192.0.2.1:4000"), None);
         filter.update(address("0.0.0.0:4000"), None);
         assert_eq!(filter.judge(address("192.0.2.1:4002"), 1, 2), Verdict::Refuse);
+        let mut unnamed = super::tests::filter(SourcePolicy::Address, "0.0.0.0:4000", Some("192.0.2.1"));
+        assert_eq!(unnamed.judge(address("192.0.2.1:4000"), 1, 1), Verdict::Accept);
+        unnamed.update(address("0.0.0.0:5000"), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(unnamed.judge(address("192.0.2.1:4000"), 1, 2), Verdict::Wait, "a new port is a move");
+        assert_eq!(unnamed.judge(address("192.0.2.1:5000"), 1, 2), Verdict::Accept);
         filter.update(address("192.0.2.50:5000"), None);
         assert_eq!(filter.judge(address("192.0.2.1:4000"), 1, 3), Verdict::Refuse);
         assert_eq!(filter.judge(address("192.0.2.50:5000"), 1, 3), Verdict::Accept);
+    }
+
+    #[test]
+    fn reports_come_from_the_address_of_the_audio() {
+        let mut filter = filter(SourcePolicy::Address, "192.0.2.1:4000", None);
+        assert!(filter.permits_reports(address("192.0.2.1:4001")));
+        assert!(!filter.permits_reports(address("192.0.2.2:4001")));
+        filter.judge(address("192.0.2.1:4000"), 1, 1);
+        assert!(
+            filter.permits_reports(address("192.0.2.1:9"))
+                && !filter.permits_reports(address("192.0.2.2:4001"))
+        );
+        assert!(
+            !super::tests::filter(prefixes(), "198.51.100.9:4000", None)
+                .permits_reports(address("198.51.100.9:4001"))
+        );
     }
 
     #[test]

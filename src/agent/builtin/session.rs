@@ -138,7 +138,8 @@ impl Session {
             AgentInput::ToolResult { call, outcome } => self.tell_menu(Input::Result { call, outcome }),
             AgentInput::Played { utterance, .. } => self.tell_menu(Input::Played(utterance)),
             AgentInput::Resume => self.tell_menu(Input::Resume),
-            AgentInput::Close => {}
+            // It listens to keys only.
+            AgentInput::SpeechStarted { .. } | AgentInput::SpeechStopped { .. } | AgentInput::Close => {}
         }
     }
 
@@ -172,7 +173,10 @@ impl Session {
         self.rendering = None;
         let unsent = self.to_play.drain(..).filter_map(|command| match command {
             PlayoutCommand::End { utterance } => Some(utterance),
-            PlayoutCommand::Audio { .. } | PlayoutCommand::Clear => None,
+            PlayoutCommand::Audio { .. }
+            | PlayoutCommand::Clear
+            | PlayoutCommand::Pause
+            | PlayoutCommand::Resume => None,
         });
         let mut unended: Vec<UtteranceId> = unsent.collect();
         unended.extend(self.current.take().map(|current| current.utterance));

@@ -2,7 +2,7 @@
 //! reader refuses are needed here: A-law (format tag 6 of RFC 2361), which keeps the shipped audio
 //! small, and a `data` chunk whose length is a placeholder, as a synthesiser writes to a pipe.
 
-use media::codec::Codec;
+use media::codec::Law;
 
 /// Why bytes aren't a WAV file of that kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +94,7 @@ pub fn write_alaw(samples: &[i16]) -> Vec<u8> {
     out.extend_from_slice(&count.to_le_bytes());
     out.extend_from_slice(b"data");
     out.extend_from_slice(&count.to_le_bytes());
-    out.extend(samples.iter().map(|&sample| Codec::Pcma.encode(sample)));
+    out.extend(samples.iter().map(|&sample| Law::A.encode(sample)));
     if padding == 1 {
         out.push(0);
     }
@@ -104,15 +104,15 @@ pub fn write_alaw(samples: &[i16]) -> Vec<u8> {
 #[derive(Clone, Copy)]
 enum Decode {
     Linear,
-    G711(Codec),
+    G711(Law),
 }
 
 fn read_format(body: &[u8]) -> Result<(u32, Decode), WavError> {
     let (tag, channels, bits) = (u16_at(body, 0), u16_at(body, 2), u16_at(body, 14));
     let decode = match (tag, channels, bits) {
         (LINEAR, 1, 16) => Decode::Linear,
-        (A_LAW, 1, 8) => Decode::G711(Codec::Pcma),
-        (MU_LAW, 1, 8) => Decode::G711(Codec::Pcmu),
+        (A_LAW, 1, 8) => Decode::G711(Law::A),
+        (MU_LAW, 1, 8) => Decode::G711(Law::Mu),
         _ => return Err(WavError::Format { tag, bits, channels }),
     };
     Ok((u32_at(body, 4), decode))

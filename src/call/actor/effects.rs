@@ -14,8 +14,8 @@ use crate::call::ports::{RecordError, RecordingSpec, Signalling};
 use crate::call::record::{CallEvent, CallStatus};
 use crate::tenant::refer::TargetUri;
 
-/// How long the record waits for what was measured on the media path.
-const MEASUREMENTS: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long the record waits for what was measured on the media path, and for the recording's end.
+const MEASUREMENTS: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Actor {
     pub(super) async fn carry_out(&mut self, effect: Effect) {
@@ -133,12 +133,12 @@ impl Actor {
             return;
         }
         let deadline = tokio::time::Instant::now() + MEASUREMENTS;
-        while let Ok(Some(mail)) = tokio::time::timeout_at(deadline, self.mailbox.recv()).await {
+        while !self.media.is_complete()
+            && let Ok(Some(mail)) = tokio::time::timeout_at(deadline, self.mailbox.recv()).await
+        {
             match mail {
-                Mail::MediaEnded(stats) => {
-                    self.media.keep_stats(stats);
-                    return;
-                }
+                Mail::MediaEnded(stats) => self.media.keep_stats(stats),
+                Mail::CallRecorded(recording) => self.media.keep_recording(recording),
                 // Bounded by the mailbox: nobody sends much in this time.
                 mail => self.set_aside.push_back(mail),
             }
@@ -150,6 +150,7 @@ impl Actor {
         if let CallEvent::Ended(record) = &mut event {
             self.close_media().await;
             record.media = self.media.stats();
+            record.recordings.extend(self.media.take_recording());
             let failed = matches!(record.status, CallStatus::Failed | CallStatus::Rejected);
             record.trace = self.services.trace.ended(self.call, failed);
         }

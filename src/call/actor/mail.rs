@@ -11,8 +11,9 @@ use sip::endpoint::{OfferMethod, ReferProgress};
 use tokio::sync::mpsc;
 
 use super::{Actor, Answer};
+use crate::agent::AgentInput;
 use crate::call::machine::{Input, RecordingEnd};
-use crate::call::record::MediaStats;
+use crate::call::record::{MediaStats, Recording};
 use crate::call::transfer::Report;
 use crate::ids::CallId;
 
@@ -25,6 +26,9 @@ pub enum Mail {
     Media(MediaEvent),
     /// The recording is closed.
     RecordingEnded(RecordingEnd),
+    /// The recording of the whole call is closed. Its length is what was written: less than the
+    /// call's when the disk took no more.
+    CallRecorded(Recording),
     /// The stream is over, and this was measured on it.
     MediaEnded(Option<Box<MediaStats>>),
     /// The service is stopping.
@@ -118,6 +122,7 @@ impl Actor {
             Mail::Signal(signal) => self.take_signal(signal),
             Mail::Media(event) => self.take_media_event(event),
             Mail::RecordingEnded(end) => self.pending.push_back(Input::RecordingStopped(end)),
+            Mail::CallRecorded(recording) => self.media.keep_recording(recording),
             Mail::MediaEnded(stats) => self.media.keep_stats(stats),
             Mail::Stop(Stop::Within(within)) => self.pending.push_back(Input::Drain { within }),
             Mail::Stop(Stop::Now) => self.pending.push_back(Input::KillNow),
@@ -177,6 +182,11 @@ impl Actor {
     }
 
     fn take_media_event(&mut self, event: MediaEvent) {
+        // What the caller's speech means is the agent's to judge.
+        if let Some(input) = speech(&event) {
+            tracing::debug!(call = %self.call, ?input, "the caller's speech");
+            return self.tell_agent(input);
+        }
         let input = match event {
             MediaEvent::Digit { digit, .. } => {
                 self.events_seen = true;
@@ -187,9 +197,23 @@ impl Actor {
                 Input::Cleared { utterance, sent_ms, unsent_ms }
             }
             MediaEvent::Timeout { .. } => Input::MediaTimeout,
-            MediaEvent::FirstPacket { .. } | MediaEvent::Resumed => return,
+            MediaEvent::FirstPacket { .. }
+            | MediaEvent::Resumed
+            | MediaEvent::SpeechStarted { .. }
+            | MediaEvent::SpeechEnded { .. } => return,
         };
         self.pending.push_back(input);
+    }
+}
+
+/// What the agent is told of the caller's speech.
+fn speech(event: &MediaEvent) -> Option<AgentInput> {
+    match *event {
+        MediaEvent::SpeechStarted { at_ms, .. } => Some(AgentInput::SpeechStarted { at_ms }),
+        MediaEvent::SpeechEnded { at_ms, lasted_ms, .. } => {
+            Some(AgentInput::SpeechStopped { at_ms, lasted_ms })
+        }
+        _ => None,
     }
 }
 
@@ -231,6 +255,19 @@ mod tests {
         for (kind, body) in [("application/dtmf", ""), ("application/dtmf", "55"), ("text/plain", "5")] {
             assert_eq!(read(kind, body), None);
         }
+    }
+
+    #[test]
+    fn the_agent_is_told_of_speech_on_the_clock_of_the_media() {
+        let started = speech(&MediaEvent::SpeechStarted { at_ms: 1_200, ago_ms: 90 });
+        assert!(matches!(started, Some(AgentInput::SpeechStarted { at_ms: 1_200 })), "{started:?}");
+        let ended = MediaEvent::SpeechEnded { at_ms: 2_000, ago_ms: 300, lasted_ms: 800 };
+        let stopped = speech(&ended);
+        assert!(
+            matches!(stopped, Some(AgentInput::SpeechStopped { at_ms: 2_000, lasted_ms: 800 })),
+            "{stopped:?}"
+        );
+        assert!(speech(&MediaEvent::Resumed).is_none());
     }
 
     #[tokio::test]

@@ -1,8 +1,10 @@
 //! The call's audio: its port, what was agreed on it, and its stream.
 
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use media::jitter_buffer::JitterRange;
 use media::playout::PlayoutCommand;
 use media::sdp::{LocalMedia, Negotiated, SdpError, answer, offer};
 use media::session::{Agreement, SessionConfig, SourcePolicy};
@@ -13,8 +15,8 @@ use tokio::sync::mpsc;
 
 use super::{Actor, Mail};
 use crate::call::machine::Input;
-use crate::call::ports::{MediaPort, MediaStream, RecordingSpec};
-use crate::call::record::MediaStats;
+use crate::call::ports::{CallRecordingSpec, MediaPort, MediaStream, RecordingSpec};
+use crate::call::record::{MediaStats, Recording};
 
 /// How many playout commands wait for the media path; a sentence is two.
 const PLAYOUT: usize = 32;
@@ -22,20 +24,47 @@ const PLAYOUT: usize = 32;
 /// The call's audio.
 pub struct Media {
     local: LocalMedia,
-    source: SourcePolicy,
-    signalling: IpAddr,
+    terms: Terms,
     stage: Stage,
     playout: mpsc::Sender<PlayoutCommand>,
     stats: Option<MediaStats>,
+    /// How the call is to be recorded, until its stream starts.
+    to_record: Option<CallRecordingSpec>,
+    recording: Taped,
     /// We made an offer, in a 2xx or an INVITE; its answer comes with the ACK or the responses.
     offered: Option<LocalMedia>,
     /// What early media agreed.
     agreed: Option<Agreement>,
 }
 
+/// What a trunk says of the media of its calls, beside what is negotiated.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Where it may come from.
+    pub source: SourcePolicy,
+    /// Where the signalling comes from.
+    pub signalling: IpAddr,
+    /// Bounds of the jitter buffer.
+    pub jitter: JitterRange,
+}
+
+/// The recording of the whole call.
+enum Taped {
+    /// It isn't recorded.
+    Not,
+    /// It is.
+    Running,
+    /// It was.
+    Done(Recording),
+}
+
 enum Stage {
     /// Nothing flows yet. `agreed` is missing while our own offer waits for its answer.
-    Waiting { port: Box<dyn MediaPort>, commands: mpsc::Receiver<PlayoutCommand>, agreed: Option<Negotiated> },
+    Waiting {
+        port: Box<dyn MediaPort>,
+        commands: mpsc::Receiver<PlayoutCommand>,
+        agreed: Option<Box<Negotiated>>,
+    },
     /// The stream runs.
     Flowing(Box<dyn MediaStream>),
     /// It is over, or never was.
@@ -50,34 +79,28 @@ impl Media {
     pub fn negotiate(
         port: Box<dyn MediaPort>,
         mut local: LocalMedia,
-        source: SourcePolicy,
-        signalling: IpAddr,
+        terms: Terms,
         offered: Option<&Bytes>,
     ) -> Result<Self, SdpError> {
         let agreed = match offered {
             Some(sdp) => {
                 let negotiated = answer::negotiate(sdp, &local)?;
                 local.origin = negotiated.origin.clone();
-                Some(negotiated)
+                Some(Box::new(negotiated))
             }
             None => None,
         };
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed };
-        Ok(Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None })
+        Ok(Self::at(stage, local, terms, playout))
     }
 
     /// For a call of ours: the offer is ours to make.
     #[must_use]
-    pub fn offering(
-        port: Box<dyn MediaPort>,
-        local: LocalMedia,
-        source: SourcePolicy,
-        signalling: IpAddr,
-    ) -> Self {
+    pub fn offering(port: Box<dyn MediaPort>, local: LocalMedia, terms: Terms) -> Self {
         let (playout, commands) = mpsc::channel(PLAYOUT);
         let stage = Stage::Waiting { port, commands, agreed: None };
-        Self { local, source, signalling, stage, playout, stats: None, offered: None, agreed: None }
+        Self::at(stage, local, terms, playout)
     }
 
     /// For a call that is refused.
@@ -85,13 +108,20 @@ impl Media {
     pub fn none() -> Self {
         let (playout, _) = mpsc::channel(1);
         let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let terms =
+            Terms { source: SourcePolicy::Address, signalling: nowhere, jitter: JitterRange::default() };
+        Self::at(Stage::Gone, LocalMedia::new(nowhere, 0, 0), terms, playout)
+    }
+
+    fn at(stage: Stage, local: LocalMedia, terms: Terms, playout: mpsc::Sender<PlayoutCommand>) -> Self {
         Self {
-            local: LocalMedia::new(nowhere, 0, 0),
-            source: SourcePolicy::Address,
-            signalling: nowhere,
-            stage: Stage::Gone,
+            local,
+            terms,
+            stage,
             playout,
             stats: None,
+            to_record: None,
+            recording: Taped::Not,
             offered: None,
             agreed: None,
         }
@@ -127,20 +157,22 @@ impl Media {
 
     /// The call is answered, and what was agreed early holds. Whether anything was.
     pub(super) fn confirm_early(&mut self) -> bool {
-        let Some(mut agreed) = self.agreed else { return false };
+        let Some(agreed) = &mut self.agreed else { return false };
         agreed.held = false;
         if let Stage::Flowing(stream) = &self.stage {
-            stream.update(agreed);
+            stream.update(agreed.clone());
         }
         true
     }
 
     fn agree(&mut self, agreed: Negotiated, mailbox: mpsc::Sender<Mail>) {
         self.agreed = Some(Agreement::from(&agreed));
+        // With it the keys: a later offer without them is refused.
+        self.local.origin = agreed.origin.clone();
         match &mut self.stage {
             Stage::Flowing(stream) => stream.update(Agreement::from(&agreed)),
             Stage::Waiting { agreed: slot, .. } => {
-                *slot = Some(agreed);
+                *slot = Some(Box::new(agreed));
                 self.start(mailbox);
             }
             Stage::Gone => {}
@@ -171,12 +203,19 @@ impl Media {
         match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Waiting { port, commands, agreed: Some(agreed) } => {
                 let mut random = rand::rng();
-                let agreement = Agreement::from(&agreed);
+                let agreement = Agreement::from(&*agreed);
                 let (ssrc, sequence, timestamp) = (random.random(), random.random(), random.random());
                 let mut config = SessionConfig::new(agreement, ssrc, sequence, timestamp);
-                config.source = self.source.clone();
-                config.signalling = Some(self.signalling);
-                self.stage = Stage::Flowing(port.attach(config, commands, mailbox));
+                config.source = self.terms.source.clone();
+                config.signalling = Some(self.terms.signalling);
+                config.jitter = self.terms.jitter;
+                config.ntp = ntp(SystemTime::now());
+                let stream = port.attach(config, commands, mailbox);
+                if let Some(recording) = self.to_record.take() {
+                    stream.record_call(recording);
+                    self.recording = Taped::Running;
+                }
+                self.stage = Stage::Flowing(stream);
             }
             other => self.stage = other,
         }
@@ -204,6 +243,28 @@ impl Media {
         }
     }
 
+    /// Records the call from the moment on that its audio flows.
+    pub(super) fn record(&mut self, recording: CallRecordingSpec) {
+        self.to_record = Some(recording);
+    }
+
+    pub(super) fn keep_recording(&mut self, recording: Recording) {
+        self.recording = Taped::Done(recording);
+    }
+
+    /// The file of the whole call, if there is one: nothing that nobody could write.
+    pub(super) fn take_recording(&mut self) -> Option<Recording> {
+        match std::mem::replace(&mut self.recording, Taped::Not) {
+            Taped::Done(recording) if recording.duration_ms > 0 => Some(recording),
+            _ => None,
+        }
+    }
+
+    /// Whether everything is known that is told at the end of a stream.
+    pub(super) fn is_complete(&self) -> bool {
+        self.stats.is_some() && !matches!(self.recording, Taped::Running)
+    }
+
     pub(super) fn keep_stats(&mut self, stats: Option<Box<MediaStats>>) {
         if let Some(stats) = stats {
             self.stats = Some(*stats);
@@ -218,6 +279,14 @@ impl Media {
     pub(super) fn close(&mut self) -> bool {
         matches!(std::mem::replace(&mut self.stage, Stage::Gone), Stage::Flowing(_))
     }
+}
+
+/// A time as NTP tells it: seconds since 1900 and their fraction, 32 bits each (RFC 5905 §6).
+fn ntp(time: SystemTime) -> u64 {
+    const SECONDS_TO_1970: u64 = 2_208_988_800;
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() + SECONDS_TO_1970) << 32 | fraction
 }
 
 impl Actor {
@@ -294,7 +363,7 @@ impl Actor {
                 self.pending.push_back(if held { Input::Held } else { Input::Resumed });
             }
             Stage::Waiting { agreed: slot, .. } => {
-                *slot = Some(agreed);
+                *slot = Some(Box::new(agreed));
                 self.media.start(self.handle.mailbox());
             }
             Stage::Gone => {}

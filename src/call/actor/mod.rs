@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::media::recording::sealed::SealingKey;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -22,10 +23,10 @@ use sip::dialog::DialogId;
 use tokio::sync::mpsc;
 
 pub use self::mail::{CallHandle, Mail, Signal, Stop};
-pub use self::media::Media;
+pub use self::media::{Media, Terms};
 pub use self::outgoing::{Answer, Outgoing};
 use super::machine::{CallSpec, Effect, Input, Machine, TimerKind};
-use super::ports::{CallTrace, MediaPorts, RecordSink, Signalling};
+use super::ports::{CallRecordingSpec, CallTrace, MediaPorts, RecordSink, Signalling};
 use super::transfer::AttemptId;
 use crate::agent::provider::WallClock;
 use crate::agent::{AgentEvent, AgentSession, Provider, ProviderError};
@@ -49,8 +50,18 @@ pub struct Services {
     pub tools: Arc<Registry>,
     /// Wall-clock time.
     pub clock: WallClock,
-    /// Where messages are kept.
+    /// Where messages and recordings are kept.
     pub data: PathBuf,
+    /// The key that recordings are sealed with, if they are.
+    pub recording_key: Option<SealingKey>,
+}
+
+impl Services {
+    fn recording_of(&self, call: CallId) -> CallRecordingSpec {
+        let ending = if self.recording_key.is_some() { "wav.sealed" } else { "wav" };
+        let path = self.data.join(format!("recordings/{call}.{ending}"));
+        CallRecordingSpec { path, key: self.recording_key.clone() }
+    }
 }
 
 /// One call, ready to run.
@@ -152,6 +163,10 @@ impl Actor {
             Line::Inbound(_) => Machine::new(start.spec, now),
             Line::Outbound(outgoing) => Machine::outbound(start.spec, outgoing.ring(), now),
         };
+        let mut media = start.media;
+        if tenant.voice.recording {
+            media.record(services.recording_of(call));
+        }
         let gone = early.iter().any(|mail| matches!(mail, Mail::Signal(Signal::Cancelled)));
         let first = if gone { vec![Input::Cancelled] } else { start.first };
         Self {
@@ -165,7 +180,7 @@ impl Actor {
             machine,
             tool_context: ToolContext { call, tenant, at },
             locale,
-            media: start.media,
+            media,
             agent: Agent::None,
             running_tools: FuturesUnordered::new(),
             timers: Vec::new(),

@@ -12,8 +12,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use media::sdp::LocalMedia;
-use rand::Rng;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -22,7 +20,7 @@ pub use self::repeats::Repeats;
 use self::repeats::Seen;
 pub use self::route::{Destination, Route};
 use super::actor::{Actor, CallHandle, Line, MAILBOX, Media, Outgoing, ReferForm, Services, Start};
-use super::inbound::{codec_of, source_policy};
+use super::inbound::{local_media, terms};
 use super::machine::{CallSpec, Input};
 use super::ports::{NoPort, Way, Ways};
 use super::record::{CallRecord, Direction, Party, RawText};
@@ -247,10 +245,9 @@ impl Outbound {
     fn media(&self, trunk: &config::Trunk, way: &Way) -> Result<Media, OriginateError> {
         let port = self.services.media.open()?;
         let address = self.advertised.unwrap_or(way.local.ip());
-        let mut local = LocalMedia::new(address, port.local().port(), rand::rng().random());
-        local.codecs = trunk.media.codecs.iter().map(|codec| codec_of(*codec)).collect();
+        let local = local_media(address, port.local().port(), &trunk.media);
         let peer = way.hops.first().map_or(way.local.ip(), |hop| hop.address.ip());
-        Ok(Media::offering(port, local, source_policy(&trunk.media.source), peer))
+        Ok(Media::offering(port, local, terms(&trunk.media, peer)))
     }
 
     fn spec(&self, call: CallId, tenant: Arc<Tenant>, trunk: &config::Trunk, route: &Route) -> CallSpec {

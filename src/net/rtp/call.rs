@@ -11,10 +11,13 @@ use media::playout::PlayoutCommand;
 use media::session::Session;
 use tokio::sync::mpsc;
 
+use super::block::Block;
 use super::handle::{Control, EventSink, beep};
 use super::ports::PortPair;
-use super::recorder::{Job, RecordingEnd};
-use super::{CALLER_FRAME, CallerFrame, RtpEvent};
+use super::quality::Quality;
+use super::recorder::{Job, RecordingEnd, RecordingId};
+use super::tape::{Spares, Tape};
+use super::{CallerFrame, RtpEvent};
 use crate::net::batch::ReceiveArena;
 
 /// Datagrams taken by one system call. A turn finds one mostly, and each place costs.
@@ -27,6 +30,8 @@ pub(super) const PACKET_SIZE: usize = 2048;
 const COMMANDS_PER_TURN: usize = 64;
 /// The session itself catches up at most three packets; this only bounds the loop.
 const TICKS_PER_TURN: usize = 4;
+/// The longest that a datagram is believed to have waited; the RTCP port is read once a second or so.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// The RTCP port is read once in so many turns.
 const RTCP_EVERY: u32 = 50;
 
@@ -38,6 +43,8 @@ pub(super) struct Bench {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) send_failed: u64,
+    pub(super) quality: Quality,
+    pub(super) spares: Spares,
 }
 
 pub(super) struct Call {
@@ -46,19 +53,23 @@ pub(super) struct Call {
     pair: PortPair,
     closed: Arc<AtomicBool>,
     playout: mpsc::Receiver<PlayoutCommand>,
-    /// Taken from `playout` when the session had no room for it.
-    held: Option<PlayoutCommand>,
+    /// Taken from `playout` when the session had no room for them.
+    held: VecDeque<PlayoutCommand>,
     events: EventSink,
     /// Taken from the session when `events` had no room for it.
     unreported: Option<RtpEvent>,
     audio: Option<mpsc::Sender<CallerFrame>>,
     block: Block,
     recording: Option<Recording>,
+    /// The recording of the whole call, if it is recorded.
+    tape: Option<Tape>,
     /// Orders for the recorder that its channel had no room for.
     backlog: VecDeque<Job>,
     /// Anything arrived on the port.
     carried: bool,
     turns: u32,
+    /// What the call adds to its worker's figures.
+    counted: Quality,
     /// See [`super::wheel::Wheel::join`].
     pub(super) shift: Duration,
     pub(super) due: Instant,
@@ -74,17 +85,18 @@ struct Recording {
     silent: u64,
 }
 
+/// When a datagram came, by the kernel's stamp on the wall clock; `now` without one.
+fn arrival(stamp: Option<Duration>, wall: Duration, now: Instant) -> Instant {
+    let waited = stamp.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
+    // A step of the wall clock must not date a packet before its call.
+    now.checked_sub(waited.min(LONGEST_WAIT)).unwrap_or(now)
+}
+
 /// Below about −46 dBFS on average: what a line carries when nobody speaks.
 fn is_quiet(frame: &CallerFrame) -> bool {
     const QUIET: u64 = 160 * 160;
     let energy: u64 = frame.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
     energy < QUIET * frame.len() as u64
-}
-
-/// Caller audio on its way from packets of any length to frames of 20 ms.
-struct Block {
-    samples: CallerFrame,
-    length: usize,
 }
 
 impl Call {
@@ -103,12 +115,14 @@ impl Call {
             pair,
             closed,
             playout,
-            held: None,
+            held: VecDeque::new(),
+            counted: Quality::default(),
             events,
             unreported: None,
             audio,
-            block: Block { samples: [0; CALLER_FRAME], length: 0 },
+            block: Block::default(),
             recording: None,
+            tape: None,
             backlog: VecDeque::new(),
             carried: false,
             turns: 0,
@@ -132,9 +146,12 @@ impl Call {
         self.flush_backlog(&bench.jobs);
         if self.closed.load(Ordering::Acquire) {
             self.stop_recording(RecordingEnd::Closed, &bench.jobs);
+            self.stop_tape(&bench.jobs);
             if !self.backlog.is_empty() {
                 return true;
             }
+            let length = self.session.close(now, &mut bench.packet);
+            self.send_report(bench, length);
             // The owner may have no room or be gone: the figures are not worth waiting for.
             let _ = (self.events)(RtpEvent::Ended(Box::new(self.session.stats())));
             return false;
@@ -158,10 +175,7 @@ impl Call {
                 if received.truncated {
                     continue;
                 }
-                let waited = received.arrived.map_or(Duration::ZERO, |at| wall.saturating_sub(at));
-                // A step of the wall clock must not date a packet before its call.
-                let waited = waited.min(Duration::from_secs(1));
-                let arrived = now.checked_sub(waited).unwrap_or(now);
+                let arrived = arrival(received.arrived, wall, now);
                 self.session.handle_rtp(received.payload, received.source, arrived);
             }
             if count < RECEIVE_BATCH {
@@ -170,26 +184,69 @@ impl Call {
         }
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(RTCP_EVERY) {
+            self.count(bench);
             for _ in 0..BATCHES_PER_TURN {
-                match bench.arena.receive(self.pair.rtcp.as_fd()) {
-                    Ok(count) => bench.received += count as u64,
-                    Err(_) => break,
-                }
+                let Ok(count) = bench.arena.receive(self.pair.rtcp.as_fd()) else { break };
+                bench.received += count as u64;
                 self.carried = true;
+                let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+                for received in bench.arena.received() {
+                    // A report waited up to a second for us; the round trip is counted without that.
+                    let arrived = arrival(received.arrived, wall, now);
+                    self.session.handle_rtcp(received.payload, received.source, arrived);
+                }
             }
         }
+    }
+
+    fn count(&mut self, bench: &mut Bench) {
+        let now = Quality::of(&self.session.stats());
+        bench.quality.replace(self.counted, now);
+        self.counted = now;
+    }
+
+    /// The call is over: what it counted stays, its levels go.
+    pub(super) fn count_out(&mut self, bench: &mut Bench) {
+        self.count(bench);
+        bench.quality.replace(self.counted, self.counted.ended());
     }
 
     /// Hands on what shall be played, as far as the session has room.
     fn feed(&mut self) {
         for _ in 0..COMMANDS_PER_TURN {
-            let next = self.held.take().or_else(|| self.playout.try_recv().ok());
+            let next = self.held.pop_front().or_else(|| self.playout.try_recv().ok());
             let Some(command) = next else { break };
             if self.session.playout(command.clone()).is_err() {
-                self.held = Some(command);
+                self.held.push_front(command);
+                self.overtake();
                 break;
             }
         }
+    }
+
+    /// There is no room for audio; whoever interrupts it doesn't wait behind it.
+    fn overtake(&mut self) {
+        while self.held.len() < COMMANDS_PER_TURN
+            && let Ok(command) = self.playout.try_recv()
+        {
+            self.held.push_back(command);
+        }
+        let is_clear = |command: &PlayoutCommand| *command == PlayoutCommand::Clear;
+        if let Some(last) = self.held.iter().rposition(is_clear) {
+            self.play(PlayoutCommand::Clear);
+            for dropped in self.held.drain(..=last) {
+                // Every utterance that has its end is reported, this one as empty if it was all here.
+                if let PlayoutCommand::End { utterance } = dropped {
+                    let _ = self.session.playout(PlayoutCommand::End { utterance });
+                }
+            }
+        }
+        let session = &mut self.session;
+        self.held.retain(|command| match command {
+            // What stands still is all that is queued and will be: the place among it doesn't matter.
+            PlayoutCommand::Pause | PlayoutCommand::Resume => session.playout(command.clone()).is_err(),
+            PlayoutCommand::Audio { .. } | PlayoutCommand::End { .. } | PlayoutCommand::Clear => true,
+        });
     }
 
     /// Sends the packets that are due and passes on the caller's audio of the same time.
@@ -207,6 +264,21 @@ impl Call {
                 }
             }
             self.listen(&bench.jobs);
+            if let Some(tape) = &mut self.tape {
+                tape.take(&self.session, &bench.spares, &bench.jobs);
+            }
+        }
+        if let Some(length) = self.session.poll_rtcp(now, &mut bench.packet) {
+            self.send_report(bench, length);
+        }
+    }
+
+    /// RTCP's losses are nobody's: the next report says the same.
+    fn send_report(&self, bench: &Bench, length: usize) {
+        let report = bench.packet.get(..length).unwrap_or_default();
+        if let Some(destination) = self.session.rtcp_destination() {
+            let socket = if self.session.agreement().rtcp_mux { &self.pair.rtp } else { &self.pair.rtcp };
+            let _ = socket.send_to(report, destination);
         }
     }
 
@@ -240,7 +312,7 @@ impl Call {
                 None
             };
             if let Some(end) = end {
-                let stop = Job::Stop(active.id, end);
+                let stop = Job::Stop(RecordingId { call: active.id, whole: false }, end);
                 *recording = None;
                 order(backlog, jobs, stop);
             }
@@ -260,11 +332,11 @@ impl Call {
 
     pub(super) fn control(&mut self, control: Control, jobs: &SyncSender<Job>, now: Instant) {
         match control {
-            Control::Update(agreement) => self.session.update(agreement, now),
+            Control::Update(agreement) => self.session.update(*agreement, now),
             Control::Play(command) => self.play(command),
             Control::Beep(utterance) => beep(utterance).into_iter().for_each(|c| self.play(c)),
             Control::Clear => {
-                self.held = None;
+                self.held.clear();
                 while self.playout.try_recv().is_ok() {}
                 self.play(PlayoutCommand::Clear);
             }
@@ -283,12 +355,19 @@ impl Call {
                 order(&mut self.backlog, jobs, Job::Start(self.id, spec, events));
             }
             Control::StopRecording => self.stop_recording(RecordingEnd::Stopped, jobs),
+            Control::RecordCall(spec, events) => {
+                if self.tape.is_none() {
+                    self.tape = Some(Tape::new(RecordingId { call: self.id, whole: true }));
+                    order(&mut self.backlog, jobs, Job::StartTape(self.id, spec, events));
+                }
+            }
         }
     }
 
     /// Completes the recording, waiting for the recorder: for the end of the process only.
     pub(super) fn close(&mut self, jobs: &SyncSender<Job>) {
         self.stop_recording(RecordingEnd::Closed, jobs);
+        self.stop_tape(jobs);
         for job in self.backlog.drain(..) {
             // A recorder that is gone takes no orders.
             let _ = jobs.send(job);
@@ -303,7 +382,14 @@ impl Call {
 
     fn stop_recording(&mut self, end: RecordingEnd, jobs: &SyncSender<Job>) {
         if let Some(recording) = self.recording.take() {
-            order(&mut self.backlog, jobs, Job::Stop(recording.id, end));
+            order(&mut self.backlog, jobs, Job::Stop(RecordingId { call: recording.id, whole: false }, end));
+        }
+    }
+
+    fn stop_tape(&mut self, jobs: &SyncSender<Job>) {
+        if let Some(mut tape) = self.tape.take() {
+            tape.hand_over(jobs);
+            order(&mut self.backlog, jobs, Job::Stop(tape.id(), RecordingEnd::Closed));
         }
     }
 
@@ -324,41 +410,5 @@ fn order(backlog: &mut VecDeque<Job>, jobs: &SyncSender<Job>, job: Job) {
         backlog.push_back(job);
     } else if let Err(TrySendError::Full(job)) = jobs.try_send(job) {
         backlog.push_back(job);
-    }
-}
-
-impl Block {
-    /// Moves samples into the frame; gives it when it is full.
-    fn fill(&mut self, samples: &mut &[i16]) -> Option<&CallerFrame> {
-        if self.length == CALLER_FRAME {
-            self.length = 0;
-        }
-        let (taken, rest) = samples.split_at(samples.len().min(CALLER_FRAME - self.length));
-        let free = self.samples.get_mut(self.length..self.length + taken.len())?;
-        free.copy_from_slice(taken);
-        self.length += taken.len();
-        *samples = rest;
-        (self.length == CALLER_FRAME).then_some(&self.samples)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packets_of_any_length_become_frames_without_a_gap() {
-        for ptime in [80, 160, 240, 320, 480] {
-            let mut block = Block { samples: [0; CALLER_FRAME], length: 0 };
-            let all: Vec<i16> = (0..960).collect();
-            let mut got = Vec::new();
-            for packet in all.chunks(ptime) {
-                let mut samples = packet;
-                while let Some(frame) = block.fill(&mut samples) {
-                    got.extend_from_slice(frame);
-                }
-            }
-            assert_eq!(got, all);
-        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::orders::Orders;
-use super::recorder::RecordingSpec;
+use super::recorder::{RecordingSpec, TapeSpec};
 use super::{CallerFrame, RtpEvent};
 
 /// Takes an event, or gives it back when there is no room.
@@ -26,7 +26,7 @@ pub(super) enum Command {
 
 /// An order for one call.
 pub(super) enum Control {
-    Update(Agreement),
+    Update(Box<Agreement>),
     Play(PlayoutCommand),
     Beep(UtteranceId),
     Clear,
@@ -34,6 +34,7 @@ pub(super) enum Control {
     Audio(Option<mpsc::Sender<CallerFrame>>),
     Record(RecordingSpec, EventSink),
     StopRecording,
+    RecordCall(TapeSpec, EventSink),
 }
 
 /// Why an order was not taken.
@@ -78,7 +79,7 @@ impl MediaHandle {
     /// # Errors
     /// When the order was not taken.
     pub fn update(&self, agreement: Agreement) -> Result<(), ControlError> {
-        self.order(Control::Update(agreement))
+        self.order(Control::Update(Box::new(agreement)))
     }
 
     /// Plays without the playout channel; not ordered against it. Audio that the session has
@@ -139,6 +140,15 @@ impl MediaHandle {
     /// When the order was not taken.
     pub fn stop_recording(&self) -> Result<(), ControlError> {
         self.order(Control::StopRecording)
+    }
+
+    /// Records the whole call from now on, until its media ends; once. It ends with one
+    /// [`RtpEvent::RecordingStopped`], as that of [`MediaHandle::record`].
+    ///
+    /// # Errors
+    /// When the order was not taken.
+    pub fn record_call(&self, recording: TapeSpec) -> Result<(), ControlError> {
+        self.order(Control::RecordCall(recording, (self.sink)()))
     }
 
     /// Ends the media; a running recording is completed.

@@ -10,11 +10,14 @@
 //! Around the workers: the porter, a thread that closes and files the ports of ended calls,
 //! and the recorder, a thread that writes audio files.
 
+mod block;
 mod call;
 mod handle;
 mod orders;
 mod ports;
+mod quality;
 mod recorder;
+mod tape;
 mod wheel;
 mod worker;
 
@@ -37,7 +40,8 @@ pub use self::handle::{ControlError, MediaHandle};
 use self::orders::Orders;
 pub use self::ports::NoPort;
 use self::ports::{PortPair, Ports};
-pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped};
+pub use self::quality::{GRADES, Quality};
+pub use self::recorder::{RecordingEnd, RecordingError, RecordingSpec, RecordingStopped, TapeSpec};
 use self::worker::{Totals, Worker};
 
 /// Caller audio as it is handed on: 20 ms, 8 kHz, mono.
@@ -104,6 +108,8 @@ pub struct RtpCounters {
     pub late: u64,
     /// The longest delay of a turn, in microseconds.
     pub latest_us: u64,
+    /// How the calls sound.
+    pub quality: Quality,
 }
 
 /// The ports and the workers. Cloning gives another handle to the same pool; when the last
@@ -258,6 +264,7 @@ impl RtpPool {
                 send_failed: sum.send_failed + one.send_failed,
                 late: sum.late + one.late,
                 latest_us: sum.latest_us.max(one.latest_us),
+                quality: sum.quality.and(one.quality),
             }
         })
     }

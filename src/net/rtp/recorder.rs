@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use media::recording::sealed::{SealError, Sealer, SealingKey};
 use media::recording::{Channels, Recorder};
+use rand::Rng;
 
 use super::handle::EventSink;
+use super::tape::Piece;
 use super::{CALLER_FRAME, CallerFrame, RtpEvent};
 
 /// Jobs that may wait for the disk: 5 s of a hundred recordings would be more than this, so a
@@ -19,6 +22,7 @@ const JOBS: usize = 8192;
 /// An event whose owner has no room is offered again after this time.
 const RETRY: Duration = Duration::from_millis(50);
 const FRAMES_PER_SECOND: u64 = 50;
+const SAMPLES_PER_SECOND: u64 = 8_000;
 
 /// What to record.
 #[derive(Debug, Clone)]
@@ -29,6 +33,23 @@ pub struct RecordingSpec {
     pub limit: Duration,
     /// The silence that ends it, if one does.
     pub silence: Option<Duration>,
+}
+
+/// What to record of a whole call: both voices, the caller on the left.
+#[derive(Debug, Clone)]
+pub struct TapeSpec {
+    /// The WAV file to make: 8 kHz, 16 bit, stereo. Its directory must exist; the file must not.
+    pub path: PathBuf,
+    /// The key that the file is sealed with, if it is.
+    pub key: Option<SealingKey>,
+}
+
+/// Which recording of which call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct RecordingId {
+    pub call: u64,
+    /// The whole call, as opposed to a message.
+    pub whole: bool,
 }
 
 /// Why a recording ended.
@@ -53,8 +74,12 @@ pub enum RecordingEnd {
 pub struct RecordingStopped {
     /// The file.
     pub path: PathBuf,
+    /// Whether it is that of the whole call.
+    pub whole: bool,
     /// Why it ended.
     pub end: RecordingEnd,
+    /// The length of what was written, in whole or up to a failure.
+    pub length: Duration,
     /// The length of the audio in the file, or what kept it from being written.
     pub written: Result<Duration, RecordingError>,
     /// Frames of 20 ms that the disk was too slow for; the file has silence in their place.
@@ -70,14 +95,20 @@ pub enum RecordingError {
     /// The file could not be written.
     #[error("the recording could not be written: {0}")]
     Write(media::recording::RecordingError),
+    /// The file could not be sealed.
+    #[error(transparent)]
+    Seal(SealError),
 }
 
 #[allow(clippy::large_enum_variant, reason = "frames are what it carries; a box would be an allocation each")]
 pub(super) enum Job {
     Start(u64, RecordingSpec, EventSink),
-    /// A frame, and how many were lost before it.
+    /// A frame of a message, and how many were lost before it.
     Frame(u64, u32, CallerFrame),
-    Stop(u64, RecordingEnd),
+    StartTape(u64, TapeSpec, EventSink),
+    /// A piece of a call.
+    Piece(RecordingId, Box<Piece>),
+    Stop(RecordingId, RecordingEnd),
 }
 
 impl RecordingSpec {
@@ -98,12 +129,72 @@ fn frames(length: Duration) -> u64 {
 
 struct Recording {
     path: PathBuf,
-    writer: Result<Recorder<BufWriter<File>>, RecordingError>,
+    whole: bool,
+    writer: Result<Writer, RecordingError>,
     /// What the silence at the end takes away from the length that is told.
     silence: Duration,
-    frames: u64,
+    samples: u64,
     missed: u32,
     events: EventSink,
+}
+
+/// The file: plain, or sealed.
+enum Writer {
+    Plain(Recorder<BufWriter<File>>),
+    Sealed(Box<Recorder<Sealer<BufWriter<File>>>>),
+}
+
+impl Writer {
+    fn open(
+        path: &Path,
+        key: Option<&SealingKey>,
+        channels: Channels,
+        most_ms: u64,
+    ) -> Result<Self, RecordingError> {
+        // An existing file is never overwritten: it would be another caller's.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(RecordingError::Create)?;
+        let file = BufWriter::new(file);
+        let Some(key) = key else {
+            return Ok(Self::Plain(Recorder::new(file, channels, most_ms).map_err(RecordingError::Write)?));
+        };
+        let sealer = Sealer::new(file, key, &rand::rng().random()).map_err(RecordingError::Seal)?;
+        let recorder = Recorder::streaming(sealer, channels, most_ms).map_err(RecordingError::Write)?;
+        Ok(Self::Sealed(Box::new(recorder)))
+    }
+
+    fn write(
+        &mut self,
+        gap: u64,
+        caller: &[i16],
+        agent: &[i16],
+    ) -> Result<(), media::recording::RecordingError> {
+        match self {
+            Self::Plain(recorder) => {
+                recorder.write_gap(gap)?;
+                recorder.write_both(caller, agent)
+            }
+            Self::Sealed(recorder) => {
+                recorder.write_gap(gap)?;
+                recorder.write_both(caller, agent)
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), RecordingError> {
+        match self {
+            Self::Plain(recorder) => recorder.finish().map(drop).map_err(RecordingError::Write),
+            Self::Sealed(recorder) => {
+                let sealer = recorder.finish().map_err(RecordingError::Write)?;
+                sealer.finish().map(drop).map_err(RecordingError::Seal)
+            }
+        }
+    }
 }
 
 /// Events that wait for room.
@@ -116,7 +207,7 @@ pub(super) fn recorder() -> (SyncSender<Job>, impl FnOnce() + Send + 'static) {
 }
 
 fn run(jobs: &Receiver<Job>) {
-    let mut recordings: HashMap<u64, Recording> = HashMap::new();
+    let mut recordings: HashMap<RecordingId, Recording> = HashMap::new();
     let mut unreported = Unreported::new();
     loop {
         let job = if unreported.is_empty() {
@@ -126,12 +217,24 @@ fn run(jobs: &Receiver<Job>) {
         };
         match job {
             Ok(Job::Start(id, spec, events)) => {
-                recordings.insert(id, Recording::start(spec, events));
+                let id = RecordingId { call: id, whole: false };
+                recordings.insert(id, Recording::of_message(spec, events));
+            }
+            Ok(Job::StartTape(id, spec, events)) => {
+                let id = RecordingId { call: id, whole: true };
+                recordings.insert(id, Recording::of_call(spec, events));
             }
             Ok(Job::Frame(id, missed, frame)) => {
-                if let Some(recording) = recordings.get_mut(&id) {
-                    recording.write(missed, &frame);
+                if let Some(recording) = recordings.get_mut(&RecordingId { call: id, whole: false }) {
+                    recording.missed += missed;
+                    recording.write(u64::from(missed) * CALLER_FRAME as u64, &frame, &[]);
                 }
+            }
+            Ok(Job::Piece(id, piece)) => {
+                if let Some(recording) = recordings.get_mut(&id) {
+                    recording.write(piece.gap, piece.caller(), piece.agent());
+                }
+                piece.give_back();
             }
             Ok(Job::Stop(id, end)) => {
                 if let Some(recording) = recordings.remove(&id) {
@@ -157,46 +260,45 @@ fn retry(unreported: &mut Unreported) {
 }
 
 impl Recording {
-    fn start(spec: RecordingSpec, events: EventSink) -> Self {
-        // An existing file is never overwritten: it would be another caller's message.
-        let writer = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&spec.path)
-            .map_err(RecordingError::Create)
-            .and_then(|file| {
-                let most = u64::try_from(spec.limit.as_millis()).unwrap_or(u64::MAX);
-                Recorder::new(BufWriter::new(file), Channels::Mono, most).map_err(RecordingError::Write)
-            });
+    fn of_message(spec: RecordingSpec, events: EventSink) -> Self {
+        let most = u64::try_from(spec.limit.as_millis()).unwrap_or(u64::MAX);
+        let writer = Writer::open(&spec.path, None, Channels::Mono, most);
         let silence = spec.silence.unwrap_or_default();
-        Self { path: spec.path, writer, silence, frames: 0, missed: 0, events }
+        Self { path: spec.path, whole: false, writer, silence, samples: 0, missed: 0, events }
     }
 
-    fn write(&mut self, missed: u32, frame: &CallerFrame) {
+    fn of_call(spec: TapeSpec, events: EventSink) -> Self {
+        let writer = Writer::open(&spec.path, spec.key.as_ref(), Channels::Stereo, u64::MAX);
+        Self { path: spec.path, whole: true, writer, silence: Duration::ZERO, samples: 0, missed: 0, events }
+    }
+
+    /// A disk that takes no more ends the recording, and nothing else.
+    fn write(&mut self, gap: u64, caller: &[i16], agent: &[i16]) {
         let Ok(writer) = &mut self.writer else { return };
-        let written =
-            (0..missed).try_for_each(|_| writer.write(&[0; CALLER_FRAME])).and_then(|()| writer.write(frame));
-        match written {
-            Ok(()) => {
-                self.missed += missed;
-                self.frames += u64::from(missed) + 1;
+        match writer.write(gap, caller, agent) {
+            Ok(()) => self.samples += gap + caller.len() as u64,
+            Err(error) => {
+                tracing::warn!(%error, path = %self.path.display(), "a recording has stopped");
+                self.writer = Err(RecordingError::Write(error));
             }
-            Err(error) => self.writer = Err(RecordingError::Write(error)),
         }
     }
 
     fn stop(mut self, end: RecordingEnd, unreported: &mut Unreported) {
         let quiet = if end == RecordingEnd::Silence { self.silence } else { Duration::ZERO };
-        let written = self
-            .writer
-            .and_then(|writer| writer.finish().map_err(RecordingError::Write))
-            .map(|()| Duration::from_millis(self.frames * 1000 / FRAMES_PER_SECOND).saturating_sub(quiet));
+        let length = Duration::from_millis(self.samples * 1000 / SAMPLES_PER_SECOND);
+        let written = self.writer.and_then(Writer::finish).map(|()| length.saturating_sub(quiet));
         if let Err(error) = &written {
             tracing::warn!(%error, "a recording is incomplete");
         }
-        let stopped = RecordingStopped { path: self.path, end, written, missed: self.missed };
+        let stopped = RecordingStopped {
+            path: self.path,
+            whole: self.whole,
+            end,
+            length,
+            written,
+            missed: self.missed,
+        };
         if let Err(event) = (self.events)(RtpEvent::RecordingStopped(stopped)) {
             unreported.push((self.events, event));
         }
@@ -207,6 +309,8 @@ impl Recording {
 mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
+
+    const MESSAGE: RecordingId = RecordingId { call: 1, whole: false };
 
     fn spec(directory: &tempfile::TempDir) -> RecordingSpec {
         RecordingSpec { path: directory.path().join("a.wav"), limit: Duration::from_secs(60), silence: None }
@@ -241,7 +345,7 @@ mod tests {
         sender.send(Job::Start(1, spec(&directory), events)).unwrap();
         sender.send(Job::Frame(1, 0, [5; CALLER_FRAME])).unwrap();
         sender.send(Job::Frame(1, 2, [7; CALLER_FRAME])).unwrap();
-        sender.send(Job::Stop(1, RecordingEnd::Stopped)).unwrap();
+        sender.send(Job::Stop(MESSAGE, RecordingEnd::Stopped)).unwrap();
         let thread = std::thread::spawn(run);
         while seen.lock().unwrap().is_empty() {
             std::thread::yield_now();
@@ -275,7 +379,7 @@ mod tests {
         let (sender, run) = recorder();
         let (events, seen) = sink(0);
         sender.send(Job::Start(1, spec(&directory), events)).unwrap();
-        sender.send(Job::Stop(1, RecordingEnd::Stopped)).unwrap();
+        sender.send(Job::Stop(MESSAGE, RecordingEnd::Stopped)).unwrap();
         drop(sender);
         run();
         assert!(matches!(only(&seen).written, Err(RecordingError::Create(_))));

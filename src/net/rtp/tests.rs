@@ -2,7 +2,7 @@ use super::*;
 
 use std::net::UdpSocket;
 
-use media::codec::Codec;
+use media::codec::{Codec, Law};
 use media::dtmf::Digit;
 use media::playout::{Chunk, UtteranceId};
 use media::sdp::{Direction, PayloadTypes};
@@ -36,15 +36,7 @@ struct Line {
 }
 
 fn agreement(remote: SocketAddr) -> Agreement {
-    Agreement {
-        codec: Codec::Pcmu,
-        payload_type: PayloadTypes::same(0),
-        telephone_event: Some(PayloadTypes::same(101)),
-        ptime_ms: 20,
-        remote,
-        direction: Direction::SendRecv,
-        held: false,
-    }
+    Agreement { telephone_event: Some(PayloadTypes::same(101)), ..Agreement::new(Codec::Pcmu, remote) }
 }
 
 fn line(pool: &RtpPool, room: usize) -> Line {
@@ -144,6 +136,30 @@ fn packets_flow_from_the_start_one_each_packet_time() {
 }
 
 #[tokio::test]
+async fn an_interruption_does_not_wait_behind_audio_that_there_is_no_room_for() {
+    let pool = pool();
+    let mut line = line(&pool, 8);
+    // Two minutes fill the queue; two more chunks wait outside of it, then come the ends.
+    let chunk = Chunk::Pcmu(vec![0x2a; 30 * 8_000].into());
+    for _ in 0..6 {
+        line.playout
+            .send(PlayoutCommand::Audio { utterance: UTTERANCE, chunk: chunk.clone() })
+            .await
+            .unwrap();
+    }
+    let other = UtteranceId(4);
+    line.playout.send(PlayoutCommand::Audio { utterance: other, chunk }).await.unwrap();
+    line.playout.send(PlayoutCommand::End { utterance: other }).await.unwrap();
+    line.playout.send(PlayoutCommand::Clear).await.unwrap();
+    let cleared = line.media_event(|e| matches!(e, MediaEvent::Cleared { .. })).await;
+    let MediaEvent::Cleared { utterance, sent_ms, unsent_ms } = cleared else { panic!("{cleared:?}") };
+    assert_eq!((utterance, sent_ms + unsent_ms), (UTTERANCE, 120_000));
+    assert!(sent_ms < 2_000, "at once: {sent_ms}");
+    let ended = line.media_event(|e| matches!(e, MediaEvent::Drained { .. })).await;
+    assert_eq!(ended, MediaEvent::Drained { utterance: other, sent_ms: 0 }, "reported as empty");
+}
+
+#[tokio::test]
 async fn what_is_played_is_heard_and_its_end_reported() {
     let pool = pool();
     let mut line = line(&pool, 8);
@@ -209,7 +225,7 @@ async fn a_message_is_recorded_after_the_beep_and_complete_when_the_caller_hangs
     assert_eq!((stopped.end, stopped.missed, &stopped.path), (RecordingEnd::Closed, 0, &path));
     let samples: Vec<i16> =
         hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
-    let voice = Codec::Pcmu.decode(0x10);
+    let voice = Law::Mu.decode(0x10);
     let spoken = samples.iter().filter(|sample| **sample == voice).count();
     assert!(spoken > 20 * 160, "{spoken} samples of voice in {}", samples.len());
     assert_eq!(stopped.written.unwrap().as_millis() as usize * 8, samples.len());

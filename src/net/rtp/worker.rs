@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::call::{Bench, Call, PACKET_SIZE};
 use super::handle::{Command, Control};
 use super::orders::Inbox;
+use super::quality::{self, Quality};
 use super::recorder::Job;
+use super::tape::Spares;
 use super::wheel::Wheel;
 use super::{Returned, RtpCounters};
 use crate::net::batch::{self, Precedence, ReceiveArena};
@@ -43,6 +45,7 @@ pub(super) struct Totals {
     send_failed: AtomicU64,
     late: AtomicU64,
     latest_us: AtomicU64,
+    quality: quality::Shared,
 }
 
 impl Totals {
@@ -55,6 +58,7 @@ impl Totals {
             send_failed: get(&self.send_failed),
             late: get(&self.late),
             latest_us: get(&self.latest_us),
+            quality: self.quality.read(),
         }
     }
 }
@@ -79,6 +83,8 @@ impl Worker {
                 received: 0,
                 sent: 0,
                 send_failed: 0,
+                quality: Quality::default(),
+                spares: Spares::new(),
             },
             inbox,
             returns,
@@ -184,7 +190,8 @@ impl Worker {
 
     /// Hands an ended call, with its sockets and memory, to the porter.
     fn end(&mut self, place: u32) {
-        let Some(call) = self.calls.get_mut(place as usize).and_then(Option::take) else { return };
+        let Some(mut call) = self.calls.get_mut(place as usize).and_then(Option::take) else { return };
+        call.count_out(&mut self.bench);
         self.wheel.leave(call.due);
         self.places.remove(&call.id);
         self.free.push(place);
@@ -202,5 +209,6 @@ impl Worker {
         set(&self.totals.send_failed, self.bench.send_failed);
         set(&self.totals.late, self.late);
         set(&self.totals.latest_us, self.latest_us);
+        self.totals.quality.store(self.bench.quality);
     }
 }

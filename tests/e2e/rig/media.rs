@@ -71,14 +71,16 @@ impl Media {
 
     /// Says linear samples at 8 kHz.
     pub fn say(&self, samples: &[i16]) {
-        let mut state = self.state();
+        let mut frames = VecDeque::new();
         for chunk in samples.chunks(FRAME) {
             let mut frame = [SILENCE; FRAME];
             for (place, sample) in frame.iter_mut().zip(chunk) {
                 *place = alaw(*sample);
             }
-            state.to_send.push_back(Frame::Audio(frame));
+            frames.push_back(Frame::Audio(frame));
         }
+        // The stream goes on while the speech is encoded.
+        self.state().to_send.append(&mut frames);
     }
 
     /// Waits until everything that was to be sent has been sent.

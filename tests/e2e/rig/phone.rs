@@ -124,12 +124,12 @@ impl Phone {
     /// Acknowledges the final answer to the INVITE; a success makes the dialog.
     pub fn ack(&mut self, answer: &Message) {
         self.to = answer.header("To").to_owned();
-        let branch = if answer.status() < Some(300) {
+        // That of the INVITE that is answered, the first or a later one (RFC 3261 §17.1.1.3).
+        let mut branch = format!("z9hG4bK{}{}", self.tag, answer.cseq().0);
+        if answer.status() < Some(300) {
             self.target = answer.uri("Contact").to_owned();
-            format!("{}ack", self.invite_branch)
-        } else {
-            self.invite_branch.clone()
-        };
+            branch.push_str("ack");
+        }
         let ack = self.request_with("ACK", &branch, answer.cseq().0, "", "");
         self.send(&ack);
     }

@@ -34,6 +34,8 @@ pub struct Record {
     #[serde(default)]
     pub messages: Vec<MessageLeft>,
     #[serde(default)]
+    pub recordings: Vec<MessageLeft>,
+    #[serde(default)]
     pub trace: Option<String>,
     #[serde(default)]
     pub media: Option<Media>,
@@ -75,8 +77,16 @@ pub struct MessageLeft {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Media {
+    #[serde(default)]
+    pub codec: Option<String>,
+    #[serde(default)]
+    pub srtp: Option<String>,
     pub packets_received: u64,
+    pub packets_refused: u64,
     pub packets_sent: u64,
+    pub concealed_ms: u64,
+    #[serde(default)]
+    pub mos: Option<f64>,
 }
 
 /// Reads one line.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use media::codec::Codec;
 use media::dtmf::Digit;
 use media::dtmf::telephone_event::{EventPacket, EventReceiver, EventSender};
+use media::jitter_buffer::JitterRange;
 use media::rtp::packet::{HEADER_BYTES, Header, Packet};
 use media::rtp::rtcp::{self, RtcpPacket};
-use media::sdp::{Direction, PayloadTypes};
+use media::sdp::{Direction, Keys, PayloadTypes};
 use media::session::{Agreement, MAX_PACKET_BYTES, MediaEvent, Prefix, Session, SessionConfig, SourcePolicy};
+use media::srtp::{Protector, Seed, Suite};
 
 use crate::digest::epoch;
 use crate::input::Choices;
@@ -23,20 +25,36 @@ fn peer(number: usize) -> SocketAddr {
 
 fn agreement(choices: &mut Choices<'_>) -> Agreement {
     let flags = choices.byte();
+    let more = choices.byte();
+    let remote = peer(usize::from(flags >> 6));
     Agreement {
-        codec: if flags & 1 == 0 { Codec::Pcma } else { Codec::Pcmu },
+        codec: match (flags & 1, more & 1) {
+            (0, 0) => Codec::Pcma,
+            (_, 0) => Codec::Pcmu,
+            _ => Codec::G722,
+        },
         payload_type: if flags & 2 == 0 {
             PayloadTypes::same(8)
         } else {
             PayloadTypes { send: 0, receive: 100 }
         },
         telephone_event: (flags & 4 == 0).then_some(PayloadTypes::same(101)),
+        event_clock_hz: 8_000,
         ptime_ms: choices.byte(),
-        remote: peer(usize::from(flags >> 6)),
+        remote,
+        remote_rtcp: (more & 2 == 0).then(|| SocketAddr::new(remote.ip(), remote.port() + 1)),
+        rtcp_mux: more & 4 != 0,
         direction: [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
             [usize::from(flags >> 4 & 3)],
         held: flags & 8 != 0,
+        keys: (more & 8 != 0).then(|| keys(Suite::ALL[usize::from(more >> 4) % Suite::ALL.len()])),
     }
+}
+
+/// The peer's key is known to the target, so that it can write packets that are believed.
+fn keys(suite: Suite) -> Keys {
+    let key = |seed: u8| Seed::new([seed; 32]).master_key(suite, None);
+    Keys { send: key(1), receive: key(2) }
 }
 
 /// Target `rtp`: a session that is sent anything by anybody.
@@ -50,7 +68,7 @@ pub fn rtp(data: &[u8]) {
         _ => SourcePolicy::Latch(vec![Prefix { network: [203, 0, 113, 0].into(), bits: choices.byte() }]),
     };
     let policy = config.source.clone();
-    config.jitter_ms = u16::from(choices.byte());
+    config.jitter = JitterRange::new(u16::from(choices.byte()), u16::from(choices.byte()));
     let mut session = Session::new(config, now);
     let (mut given, mut sent, mut out) = (0_u64, 0_u64, [0; MAX_PACKET_BYTES]);
     while !choices.is_empty() {
@@ -61,7 +79,7 @@ pub fn rtp(data: &[u8]) {
             }
             // A well-formed one.
             2..=4 => {
-                let mut datagram = [0; HEADER_BYTES + 480];
+                let mut datagram = [0; MAX_PACKET_BYTES];
                 let header = Header {
                     marker: choices.chance(30),
                     payload_type: choices.one_of(&[8, 0, 101, 13, 100, 127]),
@@ -71,7 +89,15 @@ pub fn rtp(data: &[u8]) {
                 };
                 let payload = choices.short();
                 header.write(&mut datagram, payload.len()).expect("room").copy_from_slice(payload);
-                session.handle_rtp(&datagram[..HEADER_BYTES + payload.len()], peer(choices.below(5)), now);
+                let plain = HEADER_BYTES + payload.len();
+                let length = match session.agreement().keys.as_ref().filter(|_| !choices.chance(30)) {
+                    Some(keys) => {
+                        let mut protector = Protector::new(keys.receive.clone()).expect("a key of a suite");
+                        protector.protect_rtp(&mut datagram, plain).expect("room")
+                    }
+                    None => plain,
+                };
+                session.handle_rtp(&datagram[..length], peer(choices.below(5)), now);
                 given += 1;
             }
             5 => {
@@ -82,6 +108,7 @@ pub fn rtp(data: &[u8]) {
                     assert!(due < 16, "a stall is not made up for in one burst");
                     sent += u64::from(length > 0);
                     let packet = (length > 0).then(|| Packet::parse(&out[..length]).expect("ours is RTP"));
+                    assert!(length <= MAX_PACKET_BYTES);
                     assert!(packet.is_none_or(|packet| packet.ssrc == 0xAABB_CCDD));
                     assert_eq!(session.next_frame().map(<[i16]>::len), Some(session.frame_samples()));
                 }
@@ -98,7 +125,7 @@ pub fn rtp(data: &[u8]) {
         }
     }
     let stats = session.stats();
-    let counted = stats.injected + stats.malformed + stats.unknown_payload + stats.rtcp;
+    let counted = stats.injected + stats.malformed + stats.unknown_payload + stats.unauthenticated;
     assert!(counted <= given && stats.received <= given && stats.sent == sent, "{stats:?}");
 }
 
@@ -116,17 +143,26 @@ pub fn rtcp(data: &[u8]) {
     let mut count = 0;
     for packet in rtcp::packets(data) {
         count += 1;
-        let mut out = [0; rtcp::MAX_BYTES];
-        let written = match packet {
-            RtcpPacket::SenderReport(ssrc, info, block) => {
-                rtcp::write_report(&mut out, ssrc, Some(info), block)
-            }
-            RtcpPacket::ReceiverReport(ssrc, block) => rtcp::write_report(&mut out, ssrc, None, block),
-            RtcpPacket::Bye(Some(ssrc)) => rtcp::write_bye(&mut out, ssrc),
+        let (ssrc, info, mut blocks) = match packet {
+            RtcpPacket::SenderReport(ssrc, info, blocks) => (ssrc, Some(info), blocks),
+            RtcpPacket::ReceiverReport(ssrc, blocks) => (ssrc, None, blocks),
             _ => continue,
         };
-        let again = rtcp::packets(&out[..written.expect("there is room")]).next();
-        assert_eq!(again, Some(packet));
+        let (block, mut out) = (blocks.next(), [0; rtcp::MAX_BYTES]);
+        let name = b"0123456789abcdef";
+        let written = rtcp::write_compound(&mut out, ssrc, info, block, name, true).expect("there is room");
+        let mut again = rtcp::packets(&out[..written]);
+        match again.next() {
+            Some(RtcpPacket::SenderReport(read, told, mut blocks)) => {
+                assert_eq!((read, Some(told), blocks.next()), (ssrc, info, block));
+            }
+            Some(RtcpPacket::ReceiverReport(read, mut blocks)) => {
+                assert_eq!((read, None, blocks.next()), (ssrc, info, block));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(again.next(), Some(RtcpPacket::SourceDescription(ssrc, name)));
+        assert_eq!(again.next(), Some(RtcpPacket::Bye(Some(ssrc))));
     }
     assert!(count <= data.len() / 4 + 1);
     if let Ok(packet) = Packet::parse(data) {

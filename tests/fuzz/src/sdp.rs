@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use media::sdp::{CodecOrder, Direction, LocalMedia, MAX_MEDIA, Negotiated, answer, offer};
+use media::codec::Codec;
+use media::sdp::{CodecOrder, Direction, LocalMedia, MAX_MEDIA, Negotiated, SrtpPolicy, answer, offer};
+use media::srtp::Seed;
 
 use crate::input::Choices;
 
@@ -39,6 +41,14 @@ fn side(choices: &mut Choices<'_>) -> LocalMedia {
     local.order = if flags & 2 == 0 { CodecOrder::Offer } else { CodecOrder::Local };
     local.direction = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
         [usize::from(flags >> 2 & 3)];
+    local.srtp = match flags >> 4 & 3 {
+        1 => SrtpPolicy::Offer(Seed::new([1; 32])),
+        2 => SrtpPolicy::Require(Seed::new([1; 32])),
+        _ => SrtpPolicy::Off,
+    };
+    if flags & 64 != 0 {
+        local.codecs.push(Codec::G722);
+    }
     local
 }
 
@@ -58,6 +68,8 @@ fn sound(agreed: &Negotiated, local: &LocalMedia) {
     assert!(local.direction.sends() || !agreed.direction.sends());
     assert!(local.direction.receives() || !agreed.direction.receives());
     assert!(!agreed.held || !agreed.direction.sends(), "nothing is sent to who holds");
+    let required = matches!(local.srtp, SrtpPolicy::Require(_));
+    assert!(agreed.keys.is_some() || !required, "what is required isn't left out");
     let text = std::str::from_utf8(&agreed.sdp).expect("ours is text");
     assert!(text.lines().count() < 200 && text.ends_with("\r\n") && !text.contains('\0'));
 }

@@ -146,11 +146,29 @@ fn the_reason_for_a_refusal_is_told() {
     assert_eq!(change("c=IN IP4 198.51.100.1\r\n", ""), Err(SdpError::NoAudio));
     assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP4 224.1.1.1/127"), Err(SdpError::NoAudio));
     assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP4 pbx.example.net"), Err(SdpError::NoAudio));
-    assert_eq!(change("c=IN IP4 198.51.100.1", "c=IN IP6 2001:db8::1"), Err(SdpError::NoAudio));
     assert!(matches!(change("audio 5004", "audio 70000"), Err(SdpError::Malformed(_))));
     assert!(matches!(negotiate(b"", &local()), Err(SdpError::Malformed(_))));
     assert!(matches!(negotiate(b"hello", &local()), Err(SdpError::Malformed(_))));
     assert_eq!(SdpError::NoCommonCodec.status(), 488);
+}
+
+#[test]
+fn an_address_of_the_other_family_is_left_to_where_the_signalling_comes_from() {
+    let six = offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP6 2001:db8::1");
+    let negotiated = negotiate(six.as_bytes(), &local()).unwrap();
+    assert_eq!(negotiated.remote, "0.0.0.0:5004".parse().unwrap());
+    assert_eq!(
+        (negotiated.direction, negotiated.held),
+        (Direction::SendRecv, false),
+        "nobody asked for hold"
+    );
+    let mut local = local();
+    local.address = "2001:db8::9".parse().unwrap();
+    let negotiated = negotiate(offer("8", &[]).as_bytes(), &local).unwrap();
+    assert_eq!(negotiated.remote, "[::]:5004".parse().unwrap());
+    assert!(text(&negotiated).contains("c=IN IP6 2001:db8::9\r\n"));
+    let held = offer("8", &[]).replace("c=IN IP4 198.51.100.1", "c=IN IP6 ::");
+    assert!(negotiate(held.as_bytes(), &self::local()).unwrap().held);
 }
 
 #[test]
@@ -199,5 +217,222 @@ proptest! {
             let again = crate::sdp::offer::accept_answer(&bytes, &LocalMedia { origin: negotiated.origin, ..local() });
             prop_assert!(again.is_ok() || again.is_err());
         }
+    }
+}
+
+mod srtp {
+    use super::*;
+    use crate::sdp::{SrtpPolicy, offer};
+    use crate::srtp::{Seed, Suite};
+
+    const KEY: &str = "a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+    const OTHER_KEY: &str =
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+    fn optional() -> LocalMedia {
+        LocalMedia { srtp: SrtpPolicy::Offer(Seed::new([5; 32])), ..local() }
+    }
+
+    fn required() -> LocalMedia {
+        LocalMedia { srtp: SrtpPolicy::Require(Seed::new([5; 32])), ..local() }
+    }
+
+    fn secure(lines: &[&str]) -> String {
+        offer("8", lines).replace("RTP/AVP", "RTP/SAVP")
+    }
+
+    fn ask(offer: &str, local: &LocalMedia) -> Result<Negotiated, SdpError> {
+        negotiate(offer.as_bytes(), local)
+    }
+
+    #[test]
+    fn the_answer_has_the_offers_profile_tag_and_suite_and_a_key_of_ours() {
+        for local in [optional(), required()] {
+            let agreed =
+                ask(&secure(&["a=crypto:1 F8_128_HMAC_SHA1_80 inline:x", KEY, OTHER_KEY]), &local).unwrap();
+            assert!(text(&agreed).contains("m=audio 40000 RTP/SAVP 8\r\n"));
+            assert_eq!(text(&agreed).matches("a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:").count(), 1);
+            assert_eq!(text(&agreed).matches("a=crypto").count(), 1);
+            let keys = agreed.keys.unwrap();
+            assert_eq!(keys.receive.material(), b"wDfvg&T+)xG7@fb5jU,RaA}\\|p0%*#");
+            assert_ne!(keys.send.material(), keys.receive.material());
+        }
+    }
+
+    #[test]
+    fn keys_on_a_plain_profile_are_taken_and_the_profile_stays() {
+        let agreed = ask(&offer("8", &[KEY]), &optional()).unwrap();
+        assert!(
+            agreed.keys.is_some()
+                && text(&agreed).contains("RTP/AVP 8\r\n")
+                && text(&agreed).contains("a=crypto:4")
+        );
+        let plain = ask(&offer("8", &[KEY]), &local()).unwrap();
+        assert!(plain.keys.is_none() && !text(&plain).contains("crypto"));
+        assert!(ask(&offer("8", &[]), &optional()).unwrap().keys.is_none());
+    }
+
+    #[test]
+    fn what_the_policy_rules_out_gets_488() {
+        for (offer, local, error) in [
+            (secure(&[KEY]), local(), SdpError::UnsupportedTransport),
+            (secure(&[]), optional(), SdpError::NoCommonCrypto),
+            (secure(&["a=crypto:1 F8_128_HMAC_SHA1_80 inline:x"]), required(), SdpError::NoCommonCrypto),
+            (offer("8", &[]), required(), SdpError::SrtpRequired),
+            (
+                secure(&[KEY]).replace("RTP/SAVP", "UDP/TLS/RTP/SAVP"),
+                required(),
+                SdpError::UnsupportedTransport,
+            ),
+        ] {
+            assert_eq!(ask(&offer, &local), Err(error.clone()));
+            assert_eq!(error.status(), 488);
+        }
+    }
+
+    #[test]
+    fn a_line_with_keys_goes_before_one_without() {
+        let both = format!("{}m=audio 6000 RTP/SAVP 8\r\n{KEY}\r\n", offer("8", &[]));
+        assert_eq!(ask(&both, &optional()).unwrap().remote.port(), 6_000);
+        assert_eq!(ask(&both, &required()).unwrap().remote.port(), 6_000);
+        assert_eq!(ask(&both, &local()).unwrap().remote.port(), 5_004);
+    }
+
+    #[test]
+    fn a_reinvite_that_downgrades_is_refused_and_a_new_key_is_taken() {
+        for first in [secure(&[KEY]), offer("8", &[KEY])] {
+            let agreed = ask(&first, &optional()).unwrap();
+            let then = LocalMedia { origin: agreed.origin.clone(), ..optional() };
+            assert_eq!(ask(&offer("8", &[]), &then), Err(SdpError::SrtpDowngrade));
+            assert_eq!(ask(&secure(&[]), &then), Err(SdpError::SrtpDowngrade));
+            let again = ask(&first, &then).unwrap();
+            assert_eq!((&again.sdp, &again.keys), (&agreed.sdp, &agreed.keys), "a refresh changes nothing");
+            let renewed = ask(&first.replace(KEY, OTHER_KEY), &then).unwrap();
+            let (before, after) = (agreed.keys.unwrap(), renewed.keys.unwrap());
+            assert_eq!(before.send, after.send);
+            assert_ne!(before.receive, after.receive);
+        }
+    }
+
+    #[test]
+    fn an_identifier_of_keys_is_mirrored_with_our_key() {
+        let agreed = ask(&secure(&[&format!("{KEY}|2^31|1:1")]), &optional()).unwrap();
+        let line = text(&agreed).lines().find(|line| line.starts_with("a=crypto")).unwrap();
+        assert!(line.ends_with("|1:1"), "{line}");
+        assert_eq!(agreed.keys.unwrap().send.mki().map(|mki| mki.length()), Some(1));
+    }
+
+    #[test]
+    fn our_offers_are_plain_with_keys_or_secure_and_their_answers_are_checked() {
+        for (local, profile) in [(optional(), "RTP/AVP"), (required(), "RTP/SAVP")] {
+            let built = offer::build(&local).unwrap();
+            let offered = String::from_utf8(built.sdp.to_vec()).unwrap();
+            assert!(offered.contains(&format!("m=audio 40000 {profile} 8 0 101\r\n")), "{offered}");
+            assert_eq!(offered.matches("a=crypto:").count(), 3);
+            let ours = LocalMedia { origin: built.origin, ..local.clone() };
+            let peer = LocalMedia { srtp: SrtpPolicy::Offer(Seed::new([6; 32])), ..super::local() };
+            let theirs = negotiate(&built.sdp, &peer).unwrap();
+            let agreed = offer::accept_answer(&theirs.sdp, &ours).unwrap();
+            let (our_keys, their_keys) = (agreed.keys.unwrap(), theirs.keys.unwrap());
+            assert_eq!((&our_keys.send, &our_keys.receive), (&their_keys.receive, &their_keys.send));
+            assert_eq!(our_keys.send.suite(), Suite::AeadAes256Gcm);
+            // In the call, the agreed suite is offered again, with the same key.
+            let then = LocalMedia { origin: agreed.origin, ..local.clone() };
+            let again = String::from_utf8(offer::build(&then).unwrap().sdp.to_vec()).unwrap();
+            assert_eq!(again.matches("a=crypto:1 AEAD_AES_256_GCM").count(), 1);
+            assert_eq!(again.matches("a=crypto").count(), 1);
+            // Answers that lack the key, choose what wasn't offered, or choose twice.
+            let accept = |from: &str, to: &str, local: &LocalMedia| {
+                let sdp = String::from_utf8(theirs.sdp.to_vec()).unwrap().replace(from, to);
+                offer::accept_answer(sdp.as_bytes(), local)
+            };
+            let without = accept("a=crypto", "a=x", &ours);
+            assert_eq!(
+                without.is_ok(),
+                profile == "RTP/AVP",
+                "a peer without SRTP is accepted where it may be"
+            );
+            assert_eq!(accept("a=crypto", "a=x", &then), Err(SdpError::SrtpDowngrade));
+            assert_eq!(accept("a=crypto:1", "a=crypto:2", &ours), Err(SdpError::NoCommonCrypto));
+            assert_eq!(
+                accept("a=crypto:1", "a=crypto:1 x\r\na=crypto:1", &ours),
+                Err(SdpError::NoCommonCrypto)
+            );
+            let other = if profile == "RTP/AVP" { "RTP/SAVP" } else { "RTP/AVP" };
+            assert_eq!(accept(profile, other, &ours), Err(SdpError::AnswerMismatch));
+        }
+    }
+
+    #[test]
+    fn an_offer_in_a_call_without_srtp_does_not_bring_it_up() {
+        let agreed = ask(&offer("8", &[]), &optional()).unwrap();
+        let then = LocalMedia { origin: agreed.origin, ..optional() };
+        assert!(!String::from_utf8_lossy(&offer::build(&then).unwrap().sdp).contains("crypto"));
+    }
+
+    #[test]
+    fn what_is_logged_of_an_agreement_holds_no_key() {
+        let agreed = ask(&secure(&[KEY]), &optional()).unwrap();
+        let logged = format!("{:?} {:?}", agreed.keys, optional().srtp);
+        assert!(
+            !logged.contains("wDfvg") && logged.contains("MasterKey(AES_CM_128_HMAC_SHA1_80)"),
+            "{logged}"
+        );
+    }
+}
+
+mod wide_band {
+    use super::*;
+
+    fn wide() -> LocalMedia {
+        LocalMedia { codecs: vec![Codec::G722, Codec::Pcma], ..local() }
+    }
+
+    #[test]
+    fn g722_keeps_its_odd_clock() {
+        for (formats, lines) in [("9 8", &[][..]), ("96 8", &["a=rtpmap:96 G722/8000"][..])] {
+            let agreed = negotiate(offer(formats, lines).as_bytes(), &wide()).unwrap();
+            assert_eq!(
+                (agreed.codec, agreed.codec.clock_hz(), agreed.codec.rate_hz()),
+                (Codec::G722, 8_000, 16_000)
+            );
+            assert!(text(&agreed).contains(&format!("a=rtpmap:{} G722/8000\r\n", agreed.payload_type.send)));
+        }
+        let wrong = negotiate(offer("96", &["a=rtpmap:96 G722/16000"]).as_bytes(), &wide());
+        assert_eq!(wrong, Err(SdpError::NoCommonCodec));
+        assert_eq!(answer("9", &[]), Err(SdpError::NoCommonCodec), "only if it is among ours");
+    }
+
+    #[test]
+    fn a_codec_of_two_channels_is_another_codec() {
+        assert_eq!(answer("96", &["a=rtpmap:96 PCMA/8000/2"]), Err(SdpError::NoCommonCodec));
+        assert_eq!(answer("96", &["a=rtpmap:96 PCMA/8000/x"]), Err(SdpError::NoCommonCodec));
+    }
+
+    #[cfg(feature = "opus")]
+    #[test]
+    fn opus_comes_with_the_telephone_event_of_its_clock() {
+        let opus = LocalMedia { codecs: vec![Codec::Opus, Codec::Pcma], ..local() };
+        let lines = [
+            "a=rtpmap:111 opus/48000/2",
+            "a=fmtp:111 useinbandfec=1",
+            "a=rtpmap:101 telephone-event/8000",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=ptime:30",
+        ];
+        let agreed = negotiate(offer("111 8 101 110", &lines).as_bytes(), &opus).unwrap();
+        assert_eq!((agreed.codec, agreed.event_clock_hz, agreed.ptime_ms), (Codec::Opus, 48_000, 20));
+        assert_eq!(agreed.telephone_event, Some(PayloadTypes::same(110)));
+        assert!(
+            text(&agreed)
+                .contains("RTP/AVP 111 110\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1;")
+        );
+        let one = negotiate(offer("111 101", &lines[..3]).as_bytes(), &opus).unwrap();
+        assert_eq!((one.telephone_event, one.event_clock_hz), (Some(PayloadTypes::same(101)), 8_000));
+        let built = crate::sdp::offer::build(&opus).unwrap();
+        let offered = String::from_utf8(built.sdp.to_vec()).unwrap();
+        assert!(offered.contains("RTP/AVP 111 8 101 102\r\n"), "{offered}");
+        assert!(offered.contains("a=rtpmap:101 telephone-event/48000\r\n"), "{offered}");
+        assert!(offered.contains("a=rtpmap:102 telephone-event/8000\r\n"), "{offered}");
     }
 }

@@ -77,6 +77,7 @@ impl Line {
             match self.playout.recv().await.expect("a command") {
                 PlayoutCommand::End { utterance } => return (taken, utterance),
                 PlayoutCommand::Clear => taken.push("clear".into()),
+                other @ (PlayoutCommand::Pause | PlayoutCommand::Resume) => panic!("{other:?}"),
                 PlayoutCommand::Audio { utterance, chunk } => {
                     taken.push(format!("{}: {} ms", utterance.0, chunk.samples() / SAMPLES_PER_MS));
                 }

@@ -393,5 +393,6 @@ fn agent_line(input: &AgentInput) -> Option<String> {
         AgentInput::Played { .. } => return None,
         AgentInput::Resume => "resume".to_owned(),
         AgentInput::Close => "close agent".to_owned(),
+        AgentInput::SpeechStarted { .. } | AgentInput::SpeechStopped { .. } => "speech".to_owned(),
     })
 }
