@@ -263,8 +263,8 @@ impl Lane {
                 continue;
             };
             for block in blocks {
-                if let Some(playing) = self.calls.iter_mut().find(|playing| playing.leg.ssrc() == block.ssrc)
-                {
+                let its = |playing: &&mut Playing| playing.leg.ssrc() == block.ssrc;
+                if let Some(playing) = self.calls.iter_mut().find(its) {
                     playing.leg.reported(&block);
                 }
             }

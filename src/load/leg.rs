@@ -15,6 +15,8 @@ use super::tone::{FRAME, Tone};
 
 /// Bytes of a packet of ours.
 pub const PACKET: usize = HEADER_BYTES + FRAME;
+/// G.711's clock.
+const CLOCK_KHZ: u32 = 8;
 /// The longest step of the timestamp from one packet to the next that is no pause: two packets of
 /// the longest packet time.
 const PAUSE: u64 = 2 * media::MAX_FRAME_SAMPLES as u64;
@@ -163,8 +165,9 @@ impl Leg {
             return;
         };
         let audio = self.law_of(packet.payload_type);
-        let clock_khz = audio.map(|_| CLOCK_KHZ);
-        let Some(position) = self.receiver.admit(&packet, clock_khz, arrival.at) else { return };
+        let Some(position) = self.receiver.admit(&packet, audio.map(|_| CLOCK_KHZ), arrival.at) else {
+            return;
+        };
         if !self.heard {
             self.heard = true;
             measured.first.record(arrival.at.saturating_duration_since(self.agreed.answered));
@@ -205,7 +208,7 @@ impl Leg {
 
     /// The far end has reported how a stream fares.
     pub fn reported(&mut self, report: &ReportBlock) {
-        // Duplicates may make it negative (RFC 3550 §6.4.1).
+        // Below zero where packets were doubled on their way (RFC 3550 §6.4.1).
         self.reported = Some(u32::try_from(report.cumulative_lost).unwrap_or(0));
     }
 
