@@ -1,4 +1,4 @@
-//! The service beside other people's programs: Kamailio as a carrier, baresip as a softphone.
+//! The service beside other people's programs: Kamailio as a carrier, baresip and Linphone as softphones.
 //!
 //! Each test starts its own programs on ports of its own, waits for what they print, and ends
 //! them. A program that isn't installed is a failure that says what to install.
@@ -12,6 +12,7 @@ mod greeting;
 mod homer;
 mod kamailio;
 mod keypad;
+mod linphone;
 mod media;
 mod namespaces;
 mod nat;

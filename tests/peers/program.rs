@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -47,8 +47,19 @@ pub struct Mark(usize);
 impl Program {
     /// Starts a program that comes with the Debian package.
     pub fn start(name: &'static str, package: &str, command: &mut Command) -> Self {
+        Self::spawn(name, package, command.stdin(Stdio::null()))
+    }
+
+    /// The same for one that is told what to do on its standard input.
+    pub fn start_with_input(name: &'static str, package: &str, command: &mut Command) -> (Self, ChildStdin) {
+        let mut program = Self::spawn(name, package, command.stdin(Stdio::piped()));
+        let input = program.child.stdin.take().unwrap();
+        (program, input)
+    }
+
+    fn spawn(name: &'static str, package: &str, command: &mut Command) -> Self {
         // A group of its own: programs that fork are killed with their children.
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -35,6 +35,12 @@ pub fn udp_from(peer: &str) -> Flow {
     Flow { transport: Transport::Udp, peer: address(peer), local: address(LOCAL), connection: None }
 }
 
+/// A connection under TLS.
+#[allow(dead_code, reason = "shared by several test programs")]
+pub fn tls(connection: u64) -> Flow {
+    Flow { transport: Transport::Tls, ..tcp(connection) }
+}
+
 pub fn tcp(connection: u64) -> Flow {
     Flow {
         transport: Transport::Tcp,

@@ -4,11 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use sip::endpoint::Event;
+use sip::endpoint::flow::Flow;
 use sip::framing::{Framed, StreamFramer};
 use sip::message::{Framing, Message, parse};
 
 use crate::adapt::{self, Adapted};
-use crate::rig::{Caller, PEER, Rig, Sent, address, secs, tcp, udp_from};
+use crate::rig::{Caller, PEER, Rig, Sent, address, secs, tcp, tls, udp_from};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,20 +73,29 @@ pub fn answer_to(message: &Bytes) -> Sent {
 
 /// On a stream that nothing else has come on.
 pub fn over_tcp(message: &Bytes) -> Fate {
+    on_stream(tcp(1), message)
+}
+
+/// The same under TLS.
+pub fn over_tls(message: &Bytes) -> Fate {
+    on_stream(tls(1), message)
+}
+
+fn on_stream(flow: Flow, message: &Bytes) -> Fate {
     let mut rig = Rig::new();
-    let fate = stream(&mut rig, message);
+    let fate = stream(&mut rig, flow, message);
     no_harm(rig);
     fate
 }
 
-fn stream(rig: &mut Rig, bytes: &Bytes) -> Fate {
+fn stream(rig: &mut Rig, flow: Flow, bytes: &Bytes) -> Fate {
     let mut framer = StreamFramer::new();
     framer.push(bytes);
     let (mut fates, mut closed) = (Vec::new(), false);
     for framed in framer.by_ref() {
         match framed {
             Ok(Framed::Message(message)) => {
-                rig.give_bytes(tcp(1), message);
+                rig.give_bytes(flow, message);
                 fates.push(fate(rig));
             }
             Ok(_) => {}
@@ -111,7 +121,7 @@ pub fn in_a_call(message: &Bytes) -> Fate {
 
 /// As [`in_a_call`], the call and the message on a stream.
 pub fn in_a_call_over_tcp(message: &Bytes) -> Fate {
-    in_a_call_of(Caller::over_tcp(1, 1), message, stream)
+    in_a_call_of(Caller::over_tcp(1, 1), message, |rig, bytes| stream(rig, tcp(1), bytes))
 }
 
 /// As a message of a call that is up and that it ends.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::disposition::{Fate, answer_to, in_a_call, in_a_call_over_tcp, over_tcp, over_udp};
+use crate::disposition::{Fate, answer_to, in_a_call, in_a_call_over_tcp, over_tcp, over_tls, over_udp};
 
 use Fate::*;
 
@@ -94,6 +94,13 @@ fn in_a_call_on_a_stream_only_framing_makes_a_difference() {
     for (name, section, [udp, tcp, call], _) in TABLE {
         let expected = if udp == tcp { call } else { tcp };
         assert_eq!(in_a_call_over_tcp(&bytes_of(name)), *expected, "{name} ({section})");
+    }
+}
+
+#[test]
+fn under_tls_their_fate_is_that_on_any_stream() {
+    for (name, section, [_, tcp, _], _) in TABLE {
+        assert_eq!(over_tls(&bytes_of(name)), *tcp, "{name} ({section})");
     }
 }
 

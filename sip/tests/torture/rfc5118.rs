@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use sip::message::{Framing, Headers, Message, Request, parse, validate};
 
-use crate::disposition::{Fate, in_a_call, over_tcp, over_udp};
+use crate::disposition::{Fate, in_a_call, over_tcp, over_tls, over_udp};
 
 use Fate::*;
 
@@ -278,6 +278,13 @@ fn every_message_meets_its_fate_raw_and_in_a_call() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn under_tls_their_fate_is_that_on_any_stream() {
+    for (name, section, text, [_, tcp, _], _) in TABLE {
+        assert_eq!(over_tls(&wire(text)), *tcp, "{name} ({section})");
+    }
 }
 
 /// A good BYE ends the call that it is adapted to.

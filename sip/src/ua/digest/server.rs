@@ -137,7 +137,8 @@ impl Authorization {
 
 fn count(text: &[u8]) -> Result<u32, Malformation> {
     let wrong = Malformation::Value("nc");
-    if text.len() != 8 {
+    // `from_str_radix` takes a sign, RFC 7616 §3.4 doesn't.
+    if text.len() != 8 || !text.iter().all(u8::is_ascii_hexdigit) {
         return Err(wrong);
     }
     let text = std::str::from_utf8(text).map_err(|_| wrong)?;
@@ -293,7 +294,9 @@ impl Authenticator {
 
 impl NonceId {
     fn read(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok().filter(|t| t.len() == NONCE_TEXT)?;
+        let text = std::str::from_utf8(text)
+            .ok()
+            .filter(|t| t.len() == NONCE_TEXT && t.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let number = |from: usize, to: usize| u64::from_str_radix(text.get(from..to)?, 16).ok();
         Some(Self { issued_ms: number(0, 16)?, random: number(16, 32)? })
     }

@@ -183,6 +183,7 @@ fn answers_that_were_not_asked_for_are_told_apart() {
         ("Digest qop=auth-int", Malformation::Value("qop")),
         ("Digest qop=auth, cnonce=\"c\", nc=1", Malformation::Value("nc")),
         ("Digest qop=auth, cnonce=\"c\", nc=00000000", Malformation::Value("nc")),
+        ("Digest qop=auth, cnonce=\"c\", nc=+0000001", Malformation::Value("nc")),
         ("Digest qop=auth, nc=00000001", Malformation::Missing("cnonce")),
     ] {
         assert_eq!(
