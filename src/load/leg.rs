@@ -20,8 +20,6 @@ const CLOCK_KHZ: u32 = 8;
 /// The longest step of the timestamp from one packet to the next that is no pause: two packets of
 /// the longest packet time.
 const PAUSE: u64 = 2 * media::MAX_FRAME_SAMPLES as u64;
-/// The clock of G.711, in kHz.
-const CLOCK_KHZ: u32 = 8;
 /// A gap longer than this is a step of the wall clock, which dates what arrives.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 

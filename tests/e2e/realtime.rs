@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::rig::realtime::{NUMBER, Simulator, service};
-use crate::rig::{Home, Phone, SOON, shipped};
+use crate::rig::{Home, Phone, SOON, seed, shipped};
 
 /// Turns of plain tones, so that what is heard is known to the millisecond.
 fn script(turns: &str) -> String {
@@ -54,6 +54,7 @@ fn the_model_greets_and_answers_a_question() {
     assert_eq!(said, ["Hello, this is the shop.", "What are your hours?", "Nine to five."]);
     let latency = record.transcript[2].latency_ms.unwrap();
     assert!((500..2_000).contains(&latency), "{latency} ms");
+    println!("{latency} ms from the last sound to the first");
 }
 
 #[test]
@@ -73,6 +74,7 @@ fn an_interruption_stops_the_agent_and_its_memory_ends_where_the_caller_heard_it
     let kept_ms = truncated["audio_end_ms"].as_i64().unwrap();
     // What faded away isn't counted as heard.
     let difference = heard_ms - kept_ms;
+    println!("heard {heard_ms} ms, kept {kept_ms} ms");
     assert!((-20..=60).contains(&difference), "heard {heard_ms} ms, kept {kept_ms} ms");
     phone.hang_up();
     service.stop();
@@ -163,4 +165,71 @@ fn the_model_transfers_the_caller() {
     phone.expect_bye(SOON);
     service.stop();
     assert_eq!(home.only_call().end(), ("completed", "us", "transferred"));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_talked_over_and_left_for_another_connection() {
+    let home = Home::new();
+    let turns = "[[turn]]\nheard = 'One.'\nhang = true\n[[turn]]\nsay_ms = 1500\n";
+    let simulator = Simulator::start(&home, &script(turns));
+    let service = service(&home, &simulator.url, &json!({}));
+    let mut phone = greeted(&service, &simulator);
+    phone.media.say_coded(&question());
+    phone.media.said(SOON);
+    simulator.wait_for("response.create", 2);
+    let asked = phone.media.now();
+    let moment = shipped::sentence("en-us/one-moment-please");
+    let told = phone.media.hear("that it takes a moment", &moment, asked, SOON);
+    let waited = (told - moment.len() - asked) / 8;
+    assert!(waited < 2_300, "{waited} ms of silence");
+    let again = simulator.wait_for("response.create", 3);
+    assert_eq!(again.session, 1);
+    phone.media.wait_for_sound(SOON);
+    phone.hang_up();
+    service.stop();
+    let record = home.only_call();
+    assert_eq!(record.agent_faults.len(), 1, "{:?}", record.agent_faults);
+    assert!(record.agent_faults[0].fault.contains("didn't answer"), "{:?}", record.agent_faults);
+}
+
+#[test]
+fn an_account_without_credit_leaves_the_call_to_the_builtin_agent() {
+    let home = Home::new();
+    let simulator =
+        Simulator::start(&home, &script("[[turn]]\nheard = 'One.'\nfail = 'insufficient_quota'\n"));
+    let service = service(&home, &simulator.url, &json!({}));
+    let mut phone = greeted(&service, &simulator);
+    let from = phone.media.now();
+    phone.media.say_coded(&question());
+    let sorry = shipped::sentence("en-us/sorry-i-have-a-technical-problem");
+    phone.media.hear("the apology", &sorry, from, SOON);
+    phone.hang_up();
+    service.stop();
+    let faults: Vec<String> = home.only_call().agent_faults.into_iter().map(|fault| fault.fault).collect();
+    assert!(faults[0].contains("quota") && faults[1].contains("builtin"), "{faults:?}");
+}
+
+#[test]
+fn an_okay_doesnt_stop_the_agent_and_two_tenants_have_two_agents_at_once() {
+    let home = Home::new();
+    let keypad = seed::scenario(&home, "after-hours.json");
+    let turns = "[[turn]]\nheard = 'Go on.'\nsay_ms = 9000\n[[turn]]\nheard = 'Okay.'\nsay_ms = 1000\n";
+    let simulator = Simulator::start(&home, &script(turns));
+    let service = service(&home, &simulator.url, &json!({}));
+    let mut other = Phone::call(&service, &keypad);
+    let mut phone = greeted(&service, &simulator);
+    phone.media.say_coded(&question());
+    phone.media.said(SOON);
+    phone.media.wait_for_sound(SOON);
+    phone.media.listen(Duration::from_secs(1), SOON);
+    // As long as an "okay" takes.
+    phone.media.say_coded(&question()[4_000..7_000]);
+    phone.media.listen(Duration::from_secs(3), SOON);
+    phone.media.wait_for_sound(SOON);
+    assert_eq!(simulator.all("response.cancel").len() + simulator.all("conversation.item.truncate").len(), 0);
+    let choice = shipped::sentence("en-us/to-leave-a-message-press-9");
+    other.media.hear("the choices of the other tenant", &choice, 0, Duration::from_secs(20));
+    phone.hang_up();
+    other.hang_up();
+    service.stop();
 }

@@ -5,7 +5,7 @@
 //! The rules, each with a test of its own:
 //! - Speech while the agent speaks is at first a candidate: after `barge_in_candidate` of it the
 //!   agent's voice is faded and held ([`Output::Pause`]).
-//! - After `barge_in_confirm` of it the agent is interrupted ([`Output::Interrupt`]), unless what
+//! - After `barge_in_confirm` of it (known as late as our ear tells its end) the agent is interrupted ([`Output::Interrupt`]), unless what
 //!   has been understood so far is an acknowledgement ("mm-hm"); a stop word interrupts at once.
 //! - What ends before that was a false start. The agent goes on where it was: at once when the
 //!   transcript is an acknowledgement or empty, at the latest after `resume_after`. A transcript
@@ -33,6 +33,8 @@ use crate::tenant::voice::FirstSpeaker;
 
 /// How long an acknowledgement may go on before it counts as an interruption after all.
 const LONGEST_ACKNOWLEDGEMENT: Duration = Duration::from_millis(1_500);
+/// How late our ear tells that speech has ended.
+pub const HANGOVER: Duration = Duration::from_millis(300);
 /// How long a tool may run in silence.
 const FILLER_AFTER: Duration = Duration::from_millis(1_200);
 /// How long a response that was asked for may stay silent before the line counts as quiet again.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub candidate: Duration,
     /// Speech that interrupts it.
     pub confirm: Duration,
+    /// How late our ear tells that speech has ended: until then it may go on or not.
+    pub hangover: Duration,
     /// How long a false start may hold it.
     pub resume_after: Duration,
     /// The start of the greeting that isn't interrupted.
@@ -76,6 +80,7 @@ impl Settings {
             first_speaker: voice.greeting.first_speaker,
             candidate: turns.barge_in_candidate,
             confirm: turns.barge_in_confirm.max(turns.barge_in_candidate),
+            hangover: HANGOVER,
             resume_after: turns.resume_after,
             greeting_protected: turns.greeting_protected,
             end_silence: turns.end_silence,
@@ -107,8 +112,8 @@ pub enum Input<'a> {
     Connected,
     /// Our ear heard speech begin, at this moment.
     SpeechStarted(Instant),
-    /// And end.
-    SpeechStopped,
+    /// And end: its last sound was then.
+    SpeechStopped(Instant),
     /// Some words of the caller, not final.
     Partial(&'a str),
     /// The model's ear has taken the caller's turn for ended.
@@ -240,7 +245,7 @@ impl Turns {
         match input {
             Input::Connected => self.connected(now, out),
             Input::SpeechStarted(at) => self.speech_started(at.min(now), now, out),
-            Input::SpeechStopped => self.speech_stopped(now),
+            Input::SpeechStopped(at) => self.speech_stopped(at.min(now), now, out),
             Input::Partial(text) => self.partial(text, now, out),
             Input::Committed => self.committed(now, out),
             Input::Final(text) => self.finished(text, now, out),
@@ -313,19 +318,22 @@ impl Turns {
                 let due = since + self.settings.candidate;
                 Some(protected.map_or(due, |end| due.max(end)))
             }
-            (Agent::Paused { .. }, Caller::Speaking { since, acknowledges: false }) => {
-                Some(since + self.settings.confirm)
-            }
-            (Agent::Paused { .. }, Caller::Speaking { since, acknowledges: true }) => {
-                Some(since + LONGEST_ACKNOWLEDGEMENT.max(self.settings.confirm))
+            (Agent::Paused { .. }, Caller::Speaking { since, acknowledges }) => {
+                Some(since + self.confirmed_after(acknowledges) + self.settings.hangover)
             }
             (Agent::Paused { since }, Caller::Silent) => Some(since + self.settings.resume_after),
             (Agent::Thinking { .. }, Caller::Speaking { since, acknowledges: false }) => {
-                Some(since + self.settings.confirm)
+                Some(since + self.settings.confirm + self.settings.hangover)
             }
             (Agent::Thinking { since }, _) => Some(since + LONGEST_THOUGHT),
             (Agent::Away | Agent::Silent | Agent::Uncuttable | Agent::Speaking { .. }, _) => None,
         }
+    }
+
+    /// How much speech is an interruption.
+    fn confirmed_after(&self, acknowledges: bool) -> Duration {
+        let confirm = self.settings.confirm;
+        if acknowledges { LONGEST_ACKNOWLEDGEMENT.max(confirm) } else { confirm }
     }
 
     fn silence_ends(&self) -> Option<Instant> {
@@ -352,9 +360,21 @@ impl Turns {
         self.step(now, out);
     }
 
-    fn speech_stopped(&mut self, now: Instant) {
+    fn speech_stopped(&mut self, at: Instant, now: Instant, out: &mut Vec<Output>) {
         self.stir(now);
-        self.caller = Caller::Silent;
+        let before = std::mem::replace(&mut self.caller, Caller::Silent);
+        let (Agent::Paused { .. }, Caller::Speaking { since, acknowledges }) = (self.agent, before) else {
+            return;
+        };
+        let lasted = at.saturating_duration_since(since);
+        if lasted < self.settings.candidate {
+            // It had ended before it was a candidate; nothing was said.
+            self.owed = Owed::default();
+            self.resume(out);
+        } else if lasted >= self.confirmed_after(acknowledges) {
+            self.interrupt(out);
+            self.answer_if_owed(now, out);
+        }
     }
 
     fn partial(&mut self, text: &str, now: Instant, out: &mut Vec<Output>) {

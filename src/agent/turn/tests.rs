@@ -10,6 +10,7 @@ type Done = (u64, Output);
 enum Is {
     In(Input<'static>),
     Starts,
+    Stops,
 }
 
 fn settings() -> Settings {
@@ -17,6 +18,7 @@ fn settings() -> Settings {
         first_speaker: FirstSpeaker::Agent,
         candidate: Duration::from_millis(200),
         confirm: Duration::from_millis(500),
+        hangover: Duration::ZERO,
         resume_after: Duration::from_secs(2),
         greeting_protected: Duration::from_secs(2),
         end_silence: Duration::from_millis(500),
@@ -31,7 +33,7 @@ fn settings() -> Settings {
 
 /// Runs the steps, with time passing in between as the machine asks for, until `until`.
 fn run(settings: Settings, steps: &[(u64, Is)], until: u64) -> Vec<Done> {
-    let start = Instant::now();
+    let (start, hangover) = (Instant::now(), settings.hangover);
     let at = |ms: u64| start + Duration::from_millis(ms);
     let mut turns = Turns::new(settings);
     let (mut done, mut out) = (Vec::new(), Vec::new());
@@ -49,13 +51,17 @@ fn run(settings: Settings, steps: &[(u64, Is)], until: u64) -> Vec<Done> {
             None => {}
             Some(Is::In(input)) => turns.handle(input, at(ms), &mut out),
             Some(Is::Starts) => turns.handle(Input::SpeechStarted(at(ms)), at(ms + 100), &mut out),
+            Some(Is::Stops) => {
+                let last = at(ms).checked_sub(hangover).unwrap_or(start);
+                turns.handle(Input::SpeechStopped(last), at(ms), &mut out);
+            }
         }
         done.extend(out.drain(..).map(|output| (ms, output)));
     }
     done
 }
 
-const STOP: Is = Is::In(Input::SpeechStopped);
+const STOP: Is = Is::Stops;
 const COMMIT: Is = Is::In(Input::Committed);
 const QUIET: Is = Is::In(Input::Quiet);
 
@@ -334,4 +340,19 @@ fn no_order_of_inputs_leaves_the_machine_stuck_or_the_agent_held() {
         let ends = |output: &Output| matches!(output, Output::Resume | Output::Interrupt);
         assert!(done.iter().filter(|(_, output)| ends(output)).count() >= holds, "{done:?}");
     }
+}
+
+#[test]
+fn speech_whose_end_is_told_late_is_judged_by_how_long_it_was() {
+    let late = || Settings { hangover: Duration::from_millis(300), ..settings() };
+    let of = |steps: &[(u64, Is)]| run(late(), &[speaking(), steps.to_vec()].concat(), 20_000)[2..].to_vec();
+    // 150 ms: held while its end wasn't known, and no longer.
+    let done = of(&[(12_000, Is::Starts), (12_450, STOP), (12_650, COMMIT)]);
+    assert_eq!(done, [(12_200, Output::Pause), (12_450, Output::Resume)]);
+    // 400 ms that turn out to be an "okay".
+    let done = of(&[(12_000, Is::Starts), (12_700, STOP), (12_900, COMMIT), (13_000, says("Okay."))]);
+    assert_eq!(done, [(12_200, Output::Pause), (13_000, Output::Resume)]);
+    // 600 ms are an interruption, known when their end is told or soon after.
+    let done = of(&[(12_000, Is::Starts), (12_900, STOP), (13_100, COMMIT)]);
+    assert_eq!(done, [(12_200, Output::Pause), (12_800, Output::Interrupt), (13_100, Output::Respond)]);
 }

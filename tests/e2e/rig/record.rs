@@ -41,6 +41,13 @@ pub struct Record {
     pub media: Option<Media>,
     #[serde(default)]
     pub transcript: Vec<Said>,
+    #[serde(default)]
+    pub agent_faults: Vec<Fault>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Fault {
+    pub fault: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

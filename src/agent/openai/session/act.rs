@@ -12,13 +12,11 @@ use super::super::talk::{Forget, Purpose};
 use super::super::wire::{ClientEvent, Item, Reply, TurnDetection, VadChange};
 use super::link::{HUNG, STALLED};
 use super::{AgentEvent, AgentInput, Audio, Caller, Local, Response, Session, SpeechError};
-use crate::agent::turn::{Input as Turn, Output, Speech};
+use crate::agent::turn::{HANGOVER, Input as Turn, Output, Speech};
 use crate::tool::{Done, Refusal, ToolCallId, ToolOutcome};
 
 /// How late our ear tells that the caller began to speak.
 const ONSET: Duration = Duration::from_millis(100);
-/// How late it tells that they stopped.
-const HANGOVER: Duration = Duration::from_millis(300);
 /// After the last key, before keys are answered.
 const KEYS: Duration = Duration::from_millis(1_500);
 /// How long a response may be silent before the caller is told that it takes a moment.
@@ -39,8 +37,9 @@ impl Session {
             }
             AgentInput::SpeechStopped { .. } => {
                 let now = Instant::now();
-                self.clock.speech_ended(now.checked_sub(HANGOVER).unwrap_or(now));
-                self.tell_turns(Turn::SpeechStopped);
+                let ended = now.checked_sub(HANGOVER).unwrap_or(now);
+                self.clock.speech_ended(ended);
+                self.tell_turns(Turn::SpeechStopped(ended));
             }
             AgentInput::Say { utterance, text } => self.announce(utterance, text),
             AgentInput::ToolResult { call, outcome } => self.tool_done(&call, &outcome),
