@@ -24,8 +24,9 @@ pub(super) fn sources(
         directory: Arc::clone(directory),
         master: master(config)?,
         vault: Arc::new(vault(config, store)?),
-        // It is made later, with the trunks and the audio.
+        // These are made later, with the trunks and the audio.
         outbound: None,
+        stats: Arc::default(),
     })
 }
 

@@ -216,6 +216,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let (listen, advertised) = (listening.clone(), service.advertised_address);
     let reachable = Reachable { listen, secure: secure.clone(), advertised };
     let ways = LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) };
+    let stats = Arc::clone(&wiring.services.stats);
     let outbound = Arc::new(wiring.outbound(ways, registry.clone(), calls.handle().clone()));
     let inbound = Arc::new(wiring.inbound());
     let sources = metrics::Sources {
@@ -228,7 +229,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         openai,
     };
     let http = http_state(sources, &journal, &carrier);
-    let api = ApiSources { outbound: Some(Arc::clone(&outbound)), ..api };
+    let api = ApiSources { outbound: Some(Arc::clone(&outbound)), stats, ..api };
     let api = http::api::router(api, &config.api);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();

@@ -26,7 +26,7 @@ mod words;
 use std::time::{Duration, Instant};
 
 pub use latency::{Latency, TurnClock};
-pub use stats::VoiceStats;
+pub use stats::{Turn, VoiceStats};
 
 use crate::tenant::document::Tenant;
 use crate::tenant::voice::FirstSpeaker;

@@ -18,6 +18,7 @@ mod secrets;
 mod session;
 mod tenants;
 mod token;
+mod voice;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use utoipa_axum::routes;
 
 use self::problem::ApiError;
 use self::rate::Rates;
+use crate::agent::turn::VoiceStats;
 use crate::call::outbound::Outbound;
 use crate::config::ApiConfig;
 use crate::routing::Directory;
@@ -64,6 +66,8 @@ pub struct ApiSources {
     pub vault: Arc<Vault>,
     /// Who makes calls.
     pub outbound: Option<Arc<Outbound>>,
+    /// How quickly agents answer.
+    pub stats: Arc<VoiceStats>,
 }
 
 /// What handlers work with.
@@ -73,6 +77,7 @@ pub(super) struct Api {
     master: MasterKey,
     vault: Arc<Vault>,
     outbound: Option<Arc<Outbound>>,
+    stats: Arc<VoiceStats>,
     token_for: Duration,
     rates: Rates,
     failures: Rates,
@@ -86,6 +91,7 @@ pub fn router(sources: ApiSources, config: &ApiConfig) -> Router {
         master: sources.master,
         vault: sources.vault,
         outbound: sources.outbound,
+        stats: sources.stats,
         token_for: config.token_for,
         rates: Rates::new(config.requests_per_minute),
         failures: Rates::new(config.failures_per_minute),
@@ -132,6 +138,7 @@ fn described() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(secrets::rotate))
         .routes(routes!(calls::list, calls::create))
         .routes(routes!(calls::read))
+        .routes(routes!(voice::stats))
         .routes(routes!(route::route))
         .routes(routes!(audit::list))
         .split_for_parts();

@@ -87,8 +87,14 @@ impl House {
         let resolver = Directory::new(Arc::new(Stored(Arc::clone(&store))), DirectoryOptions::default());
         let vault = Vault::open(Arc::clone(&store), directory.path().join("vault.key")).unwrap();
         let (resolver, vault) = (Arc::new(resolver), Arc::new(vault));
-        let sources =
-            ApiSources { store: Arc::clone(&store), directory: resolver, master, vault, outbound: None };
+        let sources = ApiSources {
+            store: Arc::clone(&store),
+            directory: resolver,
+            master,
+            vault,
+            outbound: None,
+            stats: Arc::default(),
+        };
         let router = router(sources, config).layer(middleware::map_response(crate::http::guarded));
         Self { router, store, directory }
     }
@@ -191,7 +197,8 @@ const VICTIM: &str = "tenant-victim";
 /// What anybody may ask for.
 const PUBLIC: [&str; 1] = ["/api/v1/login"];
 /// What each key may ask for, and answers with what is the key's own.
-const OWN: [&str; 4] = ["/api/v1/session", "/api/v1/calls", "/api/v1/route", "/api/v1/prompt-variables"];
+const OWN: [&str; 5] =
+    ["/api/v1/session", "/api/v1/calls", "/api/v1/voice/stats", "/api/v1/route", "/api/v1/prompt-variables"];
 
 #[tokio::test]
 async fn no_route_opens_to_another_tenants_key_or_to_none() {
@@ -254,6 +261,13 @@ async fn one_may_not_ask_for_anothers_calls_by_name() {
     assert_eq!(own["calls"].as_array().unwrap().len(), 1);
     let all = house.ask(Method::GET, "/api/v1/calls", Some(&operator), None).await.json();
     assert_eq!(all["calls"].as_array().unwrap().len(), 2);
+    let stats = format!("/api/v1/voice/stats?tenant_id={VICTIM}");
+    let answer = house.ask(Method::GET, &stats, Some(&attacker), None).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let unnamed = house.ask(Method::GET, "/api/v1/voice/stats", Some(&operator), None).await;
+    assert_eq!(unnamed.status, StatusCode::BAD_REQUEST);
+    let named = house.ask(Method::GET, &stats, Some(&operator), None).await.json();
+    assert_eq!((&named["tenant_id"], &named["total"]["p50_ms"]), (&json!(VICTIM), &Value::Null));
 }
 
 #[tokio::test]

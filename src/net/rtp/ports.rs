@@ -45,9 +45,9 @@ impl PortPair {
     fn bind(address: IpAddr, port: u16) -> io::Result<Self> {
         Ok(Self {
             port,
-            rtp: bind(SocketAddr::new(address, port), true)?,
-            // Nobody asks when a report came.
-            rtcp: bind(SocketAddr::new(address, port + 1), false)?,
+            rtp: bind(SocketAddr::new(address, port))?,
+            // Round trips count from when a report came, so that it bears its time, too.
+            rtcp: bind(SocketAddr::new(address, port + 1))?,
         })
     }
 
@@ -63,7 +63,7 @@ impl PortPair {
     }
 }
 
-fn bind(address: SocketAddr, stamped: bool) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     // Each call takes two of these: what can be said in one system call is.
     let kind = Type::DGRAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
@@ -73,9 +73,7 @@ fn bind(address: SocketAddr, stamped: bool) -> io::Result<UdpSocket> {
     } else {
         socket.set_tos_v4(TELEPHONY_TOS)?;
     }
-    if stamped {
-        batch::enable_timestamps(socket.as_fd())?;
-    }
+    batch::enable_timestamps(socket.as_fd())?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
