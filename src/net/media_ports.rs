@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use media::playout::PlayoutCommand;
-use media::session::{Agreement, Session, SessionConfig, SessionStats};
+use media::session::{Agreement, MediaEvent, Session, SessionConfig, SessionStats};
 use tokio::sync::mpsc;
 
 use super::rtp::{self, Attachment, MediaHandle, RtpEvent, RtpPool, RtpPort};
@@ -45,16 +45,22 @@ impl MediaPort for Port {
         audio: Option<CallerAudioFeed>,
     ) -> Box<dyn MediaStream> {
         let session = Session::new(session, Instant::now());
+        let failed = mailbox.clone();
         let attachment = Attachment { session, playout, events: mailbox, audio };
         let handle = self.pool.attach(self.port, attachment);
         if let Err(error) = &handle {
             tracing::error!(%error, "a call has no media");
+            // It ends as a call does whose media has stopped. Its mailbox is new and has room.
+            let _ = failed.try_send(Mail::from(RtpEvent::Media(MediaEvent::Timeout {
+                first_media: true,
+                silent_ms: 0,
+            })));
         }
         Box::new(Stream(handle.ok()))
     }
 }
 
-/// Empty when the worker didn't take the call: the media time-out then ends it.
+/// Empty when the worker didn't take the call, which ends then.
 struct Stream(Option<MediaHandle>);
 
 impl Stream {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::journal::JournalTail;
+use super::journal::{JournalTail, Position};
 use super::{Carried, Store};
 use worker::Worker;
 
@@ -99,6 +99,7 @@ impl Carrier {
             recovering,
             last_event_at: DateTime::UNIX_EPOCH,
             removed_before: 0,
+            carried_to: Position { segment: 0, offset: 0 },
         };
         let task = tokio::spawn(async move {
             if let Err(error) = worker.run().await {

@@ -188,6 +188,8 @@ impl Guard {
         let (within, reason) = match offence {
             Offence::WrongPassword => (source.passwords.take(settings.passwords, ms), Reason::Passwords),
             Offence::Malformed => (source.malformed.take(settings.malformed, ms), Reason::Malformed),
+            // Whom a trunk names may ask for calls that were lost here, and register in vain.
+            Offence::Stray if origin != Origin::Unlisted => (true, Reason::Probing),
             Offence::Stray => (source.probes.take(settings.probes, ms), Reason::Probing),
         };
         if !within {

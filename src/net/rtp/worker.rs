@@ -122,14 +122,15 @@ impl Worker {
     /// the worker shall end.
     fn take_commands(&mut self) -> bool {
         let Ok(mut next) = self.inbox.wait(self.wheel.next_due()) else { return false };
-        for _ in 0..COMMANDS_IN_A_ROW {
+        for taken in 1..=COMMANDS_IN_A_ROW {
             match next {
                 Some(Command::Attach(call)) => self.attach(call),
                 Some(Command::Control(id, control)) => self.control(id, control),
                 Some(Command::Shutdown) => return false,
                 None => break,
             }
-            next = self.inbox.take().unwrap_or_default();
+            // What is taken out is carried out: the last of a row is left in the inbox.
+            next = if taken < COMMANDS_IN_A_ROW { self.inbox.take().unwrap_or_default() } else { None };
         }
         true
     }
@@ -211,5 +212,30 @@ impl Worker {
         set(&self.totals.late, self.late);
         set(&self.totals.latest_us, self.latest_us);
         self.totals.quality.store(self.bench.quality);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::net::rtp::orders::orders;
+
+    #[test]
+    fn every_order_that_waits_is_carried_out_however_many_there_are() {
+        let (orders, inbox) = orders(1_000);
+        let (returns, _returned) = sync_channel(1);
+        let (jobs, _jobs) = sync_channel(1);
+        let mut worker = Worker::new(Instant::now(), inbox, returns, jobs, Arc::default());
+        // The last stands behind one row, and behind two.
+        for before in [COMMANDS_IN_A_ROW, 2 * COMMANDS_IN_A_ROW] {
+            for _ in 0..before {
+                assert!(orders.try_send(Command::Control(1, Control::Clear)).is_ok());
+            }
+            orders.shut_down();
+            let rows = std::iter::from_fn(|| worker.take_commands().then_some(())).take(10).count();
+            assert_eq!(rows, before / COMMANDS_IN_A_ROW);
+        }
     }
 }

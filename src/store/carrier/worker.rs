@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{CarrierOptions, Status};
 use crate::call::record::{CallRecord, EndReason, EndSide};
-use crate::store::journal::{Batch, Damage, JournalTail, RawEvent};
+use crate::store::journal::{Batch, Damage, JournalTail, Position, RawEvent};
 use crate::store::{CallWrite, Checkpoint, Store, StoreError};
 
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) recovering: watch::Sender<bool>,
     pub(super) last_event_at: DateTime<Utc>,
     pub(super) removed_before: u64,
+    /// The place that the store knows of.
+    pub(super) carried_to: Position,
 }
 
 /// Why the task can't go on.
@@ -58,6 +60,7 @@ impl Worker {
             self.last_event_at = checkpoint.last_event_at;
             self.tail.resume(checkpoint.journal, checkpoint.position);
         }
+        self.carried_to = self.tail.position();
         while !self.tail.reached_own() {
             self = self.step().await?.0;
         }
@@ -151,13 +154,20 @@ impl Worker {
             last_event_at: self.last_event_at,
         };
         if self.persist(records, &checkpoint).await.is_err() {
+            // One after the other, and the new place last: a process that is killed meanwhile reads
+            // all of them again.
+            let before = Checkpoint { position: self.carried_to, ..checkpoint.clone() };
             for record in records {
                 let one = std::slice::from_ref(record);
-                if let Err(error) = self.persist(one, &checkpoint).await {
+                if let Err(error) = self.persist(one, &before).await {
                     self.set_aside(&error.to_string(), record.json.as_bytes().to_vec()).await;
                 }
             }
+            if let Err(error) = self.persist(&[], &checkpoint).await {
+                self.fail("the store doesn't take the place in the journal", &error);
+            }
         }
+        self.carried_to = checkpoint.position;
         self.remove_carried(checkpoint.position.segment).await;
     }
 

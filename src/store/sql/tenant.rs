@@ -58,7 +58,8 @@ impl TenantStore for OneTenant<'_> {
                 .execute(&mut *change.transaction)
                 .await
                 .map_err(asking)?;
-            change.commit(Change::Tenant(self.id.clone())).await?;
+            // Its numbers go with it.
+            change.commit(Change::All).await?;
             Ok(deleted.rows_affected() > 0)
         })
     }

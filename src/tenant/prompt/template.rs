@@ -91,9 +91,30 @@ impl Template {
     /// When it does too much with these values. What else can go wrong was found when it was taken.
     pub fn render(&self, values: &Values) -> Result<String, TemplateError> {
         let environment = environment();
-        let prompt =
-            environment.render_str(&self.0, minijinja::value::Serde(values)).map_err(|error| told(&error))?;
-        if prompt.len() > LONGEST_PROMPT { Err(TemplateError::TooMuch) } else { Ok(prompt) }
+        let template = environment.template_from_str(&self.0).map_err(|error| told(&error))?;
+        let mut prompt = Capped(Vec::new());
+        template
+            .render_captured_to(minijinja::value::Serde(values), &mut prompt)
+            .map_err(|error| told(&error))?;
+        String::from_utf8(prompt.0).map_err(|_| TemplateError::TooMuch)
+    }
+}
+
+/// A text that doesn't grow beyond [`LONGEST_PROMPT`], so that a loop of few steps over much text
+/// ends there.
+struct Capped(Vec<u8>);
+
+impl std::io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len().saturating_add(bytes.len()) > LONGEST_PROMPT {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -132,15 +153,15 @@ fn join(list: &minijinja::Value, between: Option<String>) -> Result<String, mini
 /// The tags that a template may use.
 const TAGS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 
-/// Refuses what lets a text grow: every tag but those of [`TAGS`], and multiplication, which repeats
-/// texts.
+/// Refuses what lets a text grow: every tag but those of [`TAGS`], multiplication, which repeats
+/// texts, and `~`, which doubles them.
 fn check_language(text: &str) -> Result<(), TemplateError> {
     let mut rest = text;
     while let Some((before, opened)) = rest.find('{').and_then(|at| rest.split_at_checked(at)) {
         let line = text.len().checked_sub(rest.len()).and_then(|at| text.get(..at + before.len()));
         let line = line.map_or(1, |above| above.matches('\n').count() + 1);
         let refuse = |message: String| TemplateError::Syntax { line, message };
-        let multiplied = || refuse("no multiplication can be used here".to_owned());
+        let multiplied = || refuse("no multiplication and no ~ can be used here".to_owned());
         rest = if let Some(comment) = opened.strip_prefix("{#") {
             comment.split_once("#}").map_or("", |(_, after)| after)
         } else if let Some(tag) = opened.strip_prefix("{%") {
@@ -160,7 +181,7 @@ fn check_language(text: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// What follows an expression; `None` when it multiplies. An end within a text isn't its end.
+/// What follows an expression; `None` when it multiplies or puts together. An end within a text isn't its end.
 fn expression<'t>(inside: &'t str, end: &str) -> Option<&'t str> {
     let mut quote = None;
     let mut characters = inside.char_indices();
@@ -170,7 +191,7 @@ fn expression<'t>(inside: &'t str, end: &str) -> Option<&'t str> {
             Some(open) if character == open => quote = None,
             Some(_) => {}
             None if character == '"' || character == '\'' => quote = Some(character),
-            None if character == '*' => return None,
+            None if matches!(character, '*' | '~') => return None,
             None => {
                 if let Some(after) = inside.get(at..).and_then(|from| from.strip_prefix(end)) {
                     return Some(after);
@@ -183,7 +204,7 @@ fn expression<'t>(inside: &'t str, end: &str) -> Option<&'t str> {
 
 fn told(error: &minijinja::Error) -> TemplateError {
     match error.kind() {
-        minijinja::ErrorKind::OutOfFuel => TemplateError::TooMuch,
+        minijinja::ErrorKind::OutOfFuel | minijinja::ErrorKind::WriteFailure => TemplateError::TooMuch,
         _ => TemplateError::Syntax {
             line: error.line().unwrap_or(1),
             message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
@@ -235,6 +256,16 @@ mod tests {
     use super::*;
     use crate::tenant::Tenant;
     use crate::tenant::prompt::variables::CallContext;
+
+    #[test]
+    fn much_text_in_few_steps_is_given_up_as_soon_as_it_is_too_much() {
+        let many = format!("[{}1]", "1,".repeat(199));
+        let text = "x".repeat(50_000);
+        let bomb =
+            format!("{{% for a in {many} %}}{{% for b in {many} %}}{text}{{% endfor %}}{{% endfor %}}");
+        assert_eq!(Template::new(&bomb).err(), Some(TemplateError::TooMuch));
+        assert!(matches!(Template::new("{{ 'a' ~ 'b' }}"), Err(TemplateError::Syntax { line: 1, .. })));
+    }
 
     #[test]
     fn every_documented_variable_can_be_used_and_no_other() {
