@@ -1,9 +1,9 @@
 //! A load generator: many telephones that call a SIP server, talk and listen.
 //!
-//! [`plan`] says what is to be done, [`caller`] does the signalling in one task, [`media`] the RTP
-//! in threads of their own; [`leg`] is one call's media, [`tone`] what it says and [`echo`] how
-//! that is known again; [`tally`], [`leg`] and [`histogram`] hold what was measured, and
-//! [`report`] draws it up, what we did badly ourselves included.
+//! `plan` says what is to be done, `caller` does the signalling in one task, `media` the RTP
+//! in threads of their own; `leg` is one call's media, `tone` what it says and `echo` how
+//! that is known again; `tally`, `leg` and `histogram` hold what was measured, and
+//! `report` draws it up, what we did badly ourselves included.
 
 mod caller;
 pub mod echo;
