@@ -94,11 +94,9 @@ async fn a_call_reaches_the_store_and_its_end_too() {
     process.append(ended(&mut record, 5)).await;
     let (store, health) = process.stop().await;
     assert_eq!(all(&store).await, [record]);
-    assert_eq!(
-        (health.carried, health.behind_for, health.failing),
-        (1, None, None),
-        "both events in one write"
-    );
+    assert_eq!((health.behind_for, health.failing), (None, None));
+    // One write for both events, or two if the carrier was there in between.
+    assert!((1..=2).contains(&health.carried), "{}", health.carried);
 }
 
 #[tokio::test]
