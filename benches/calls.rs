@@ -17,10 +17,12 @@
     reason = "a benchmark ends at the first surprise"
 )]
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -212,23 +214,12 @@ impl Server {
         Self { child, address, _data: tempfile::tempdir().expect("a directory") }
     }
 
-    fn proc(&self, file: &str) -> String {
-        fs::read_to_string(PathBuf::from(format!("/proc/{}/{file}", self.child.id()))).unwrap_or_default()
-    }
-
     fn rss_kb(&self) -> i64 {
-        let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        process::rss_kb(self.child.id())
     }
 
-    /// User and system time, in milliseconds; the kernel counts in hundredths of a second.
     fn cpu_ms(&self) -> f64 {
-        let stat = self.proc("stat");
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: f64 =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-        ticks * 10.0
+        process::cpu_ms(self.child.id())
     }
 }
 
