@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::StartError;
+use crate::call::outbound::Outbound;
 use crate::config::Config;
 use crate::http::api::{ApiSources, MasterKey};
 use crate::routing::Directory;
@@ -17,16 +18,16 @@ const VAULT_KEY: &str = "vault.key";
 pub(super) fn sources(
     config: &Config,
     store: &Arc<dyn Store>,
-    directory: &Arc<Directory>,
+    directory: Arc<Directory>,
+    outbound: &Arc<Outbound>,
 ) -> Result<ApiSources, StartError> {
     Ok(ApiSources {
         store: Arc::clone(store),
-        directory: Arc::clone(directory),
+        directory,
         master: master(config)?,
         vault: Arc::new(vault(config, store)?),
-        // These are made later, with the trunks and the audio.
-        outbound: None,
-        stats: Arc::default(),
+        outbound: Some(Arc::clone(outbound)),
+        stats: Arc::clone(&outbound.services.stats),
     })
 }
 

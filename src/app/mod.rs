@@ -42,7 +42,6 @@ use crate::call::outbound::{Outbound, Repeats};
 use crate::call::registry::Registry;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Service};
-use crate::http::api::ApiSources;
 use crate::http::{self, Readiness};
 use crate::net::rtp::{RtpConfig, RtpPool};
 use crate::net::signalling::{AudioGauge, SignallingHandle};
@@ -197,9 +196,8 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let (trunks_stop, trunks_stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let directory = directory(&store);
+    let numbers = Arc::clone(&directory);
     tasks.spawn(directory::follow(Arc::clone(&store), Arc::clone(&directory), stopping.clone()));
-    let api = api::sources(&config, &store, &directory)?;
-
     let pool = start_media(&config, local)?;
     signalling.watch_audio(audio_gauge(&pool));
     let handle = signalling.handle();
@@ -216,7 +214,6 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
     let (listen, advertised) = (listening.clone(), service.advertised_address);
     let reachable = Reachable { listen, secure: secure.clone(), advertised };
     let ways = LookedUp { reachable: reachable.clone(), resolver: Arc::clone(&resolver) };
-    let stats = Arc::clone(&wiring.services.stats);
     let outbound = Arc::new(wiring.outbound(ways, registry.clone(), calls.handle().clone()));
     let inbound = Arc::new(wiring.inbound());
     let sources = metrics::Sources {
@@ -229,7 +226,7 @@ async fn start(config: Config, load: Loader) -> Result<Running, StartError> {
         openai,
     };
     let http = http_state(sources, &journal, &carrier);
-    let api = ApiSources { outbound: Some(Arc::clone(&outbound)), stats, ..api };
+    let api = api::sources(&config, &store, numbers, &outbound)?;
     let api = http::api::router(api, &config.api);
     // The world's numbering plans are read when first used, which takes a while: not in a call.
     crate::routing::number::load_plans();
